@@ -1,0 +1,22 @@
+"""The datasets, each in its own file, whose docstring is its data card."""
+
+from pathlib import Path
+
+from pecg_utils.data import ptbxl, zzu
+from pecg_utils.data.recording import Dataset
+from pecg_utils.errors import PecgError
+
+READERS = {"zzu": zzu, "ptbxl": ptbxl}
+
+
+def open_dataset(name: str, root: str | Path) -> Dataset:
+    """The dataset `name` in the folder `root`.
+
+    Raises PecgError when the name is unknown or the folder is not one of that dataset.
+    """
+    if name not in READERS:
+        raise PecgError(f"No dataset is called {name!r}; there are {', '.join(READERS)}.")
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise PecgError(f"{folder} is no folder. Give the folder that holds the release's files.")
+    return READERS[name].open_folder(folder)

@@ -1,0 +1,118 @@
+"""What is wrong with a recording, each fault under its own name.
+
+Some faults shut a recording out; others are noted and the recording stays, as the papers keep it.
+
+| fault | what it means | shut out |
+| --- | --- | --- |
+| missing | the header or the signal file is not there | yes |
+| unreadable | a malformed header, or a signal file cut short | yes |
+| wrong rate | sampled at another rate than the release states | yes |
+| lead missing | a lead that is asked for is not there | yes |
+| too short | not one whole window | yes |
+| NaN | a sample is marked as missing | yes |
+| flat | every lead is constant: yes; one lead is constant: noted | all leads |
+| railed | a sample at the amplifier's rail | noted |
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pecg_utils.data.recording import Dataset, Recording
+from pecg_utils.errors import PecgError
+
+RAIL_MV = 26.5  # ZZU-pECG's rail lies near 26.6 mV; nothing cardiac comes near it
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of one recording. excluded: whether the recording is shut out for it."""
+
+    record: str
+    fault: str
+    detail: str
+    excluded: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The faults of a dataset. checked: the number of recordings that were looked at."""
+
+    checked: int
+    faults: tuple[Fault, ...]
+
+    @property
+    def excluded(self) -> list[str]:
+        """The recordings shut out, in their order."""
+        return list(dict.fromkeys(f.record for f in self.faults if f.excluded))
+
+    def counts(self) -> dict[str, int]:
+        """Recordings a fault, most first."""
+        pairs = {(f.record, f.fault) for f in self.faults}
+        return dict(Counter(fault for _, fault in pairs).most_common())
+
+    def as_json(self) -> dict[str, Any]:
+        """For a run's record."""
+        return {"checked": self.checked, "faults": [asdict(f) for f in self.faults]}
+
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> "Report":
+        """The report that `as_json` wrote."""
+        return Report(stored["checked"], tuple(Fault(**f) for f in stored["faults"]))
+
+
+def check(
+    dataset: Dataset, row: int, leads: Sequence[str], seconds: float
+) -> tuple[npt.NDArray[np.float32] | None, list[Fault]]:
+    """Read recording `row` and look for faults.
+
+    Gives its signal, (samples, len(leads)) float32 in mV, or None when it is shut out, and the
+    faults. Nothing is raised for a bad recording.
+    """
+    record = str(dataset.table["record"].iat[row])
+    try:
+        recording = dataset.read(row)
+    except PecgError as error:
+        kind, _, detail = str(error).partition(": ")
+        known = kind in ("missing", "unreadable")
+        return None, [Fault(record, kind if known else "unreadable", detail or str(error), True)]
+    barred = _barred(recording, dataset.fs, leads, seconds)
+    if barred is not None:
+        return None, [Fault(record, *barred, excluded=True)]
+    signal = recording.take(leads)  # (T, L)
+    low, high = signal.min(axis=0), signal.max(axis=0)
+    if not np.isfinite(low).all():
+        lost = int(np.isnan(signal).any(axis=1).sum())
+        return None, [Fault(record, "NaN", f"{lost} samples are marked as missing", True)]
+    flat = [lead for lead, same in zip(leads, low == high, strict=True) if same]
+    if len(flat) == len(leads):
+        return None, [Fault(record, "flat", "every lead is constant", True)]
+    faults = []
+    if flat:
+        faults.append(Fault(record, "flat", ", ".join(flat), False))
+    railed = [
+        lead
+        for lead, bottom, top in zip(leads, low, high, strict=True)
+        if max(-bottom, top) >= RAIL_MV
+    ]
+    if railed:
+        share = float((np.abs(signal) >= RAIL_MV).any(axis=1).mean())
+        faults.append(Fault(record, "railed", f"{', '.join(railed)}, {share:.1%} of time", False))
+    return signal, faults
+
+
+def _barred(
+    recording: Recording, fs: float, leads: Sequence[str], seconds: float
+) -> tuple[str, str] | None:
+    if recording.fs != fs:
+        return "wrong rate", f"{recording.fs:g} Hz where the release has {fs:g} Hz"
+    missing = [lead for lead in leads if lead not in recording.leads]
+    if missing:
+        return "lead missing", ", ".join(missing)
+    if len(recording.signal) < seconds * fs:
+        return "too short", f"{len(recording.signal) / fs:.2f} s, a window needs {seconds:g} s"
+    return None

@@ -1,0 +1,146 @@
+"""A recording, and the dataset that it comes from.
+
+Every reader gives the same two things: a table with one row a recording, and a way to read one
+recording as millivolts. Leads are found by their names. In a 9-lead ZZU record position 7 is V3,
+in a 12-lead one it is V2, so a position says nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pecg_utils.errors import PecgError
+
+TWELVE_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+NINE_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V3", "V5")
+_CANONICAL = {lead.upper(): lead for lead in TWELVE_LEADS}
+
+
+def lead_name(name: str) -> str:
+    """The usual spelling of a lead: `AVR` and `avr` are `aVR`. Other channels keep their names."""
+    return _CANONICAL.get(name.strip().upper(), name.strip())
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One WFDB record.
+
+    signal: (samples, leads) float32, mV. fs: Hz. leads: their names, in the signal's order.
+    age_days: NaN when unknown. sex: "male", "female" or "unknown". labels: the codes it carries.
+    """
+
+    signal: npt.NDArray[np.float32]
+    fs: float
+    leads: tuple[str, ...]
+    record: str
+    patient: str
+    age_days: float = float("nan")
+    sex: str = "unknown"
+    labels: tuple[str, ...] = ()
+
+    def take(self, leads: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The signal of `leads`, by name: (samples, len(leads)) float32, mV.
+
+        Raises PecgError when one is not there.
+        """
+        missing = [lead for lead in leads if lead not in self.leads]
+        if missing:
+            raise PecgError(
+                f"Recording {self.record} has no lead {', '.join(missing)}; "
+                f"it has {', '.join(self.leads)}."
+            )
+        if tuple(leads) == self.leads:
+            return self.signal
+        return self.signal[:, [self.leads.index(lead) for lead in leads]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A folder of recordings, opened.
+
+    table: one row a recording, with record, patient, age_days, sex, n_leads, n_samples, path
+    (without suffix, relative to root) and, where the release has one, fold.
+    labels: (recordings, classes) bool, its columns the label codes. label_names: code to words.
+    fs: the sampling rate in Hz that every recording should have.
+    kind: "twin", "subset" or "full". tables: the files that the table was made from.
+    """
+
+    name: str
+    root: Path
+    kind: str
+    fs: float
+    table: pd.DataFrame
+    labels: pd.DataFrame
+    label_names: dict[str, str]
+    tables: tuple[Path, ...]
+    _read: Callable[[Path], tuple[npt.NDArray[np.float32], float, tuple[str, ...]]] = field(
+        repr=False
+    )
+
+    def path(self, row: int) -> Path:
+        """Where recording `row` lies, without its suffix. Raises PecgError outside the folder."""
+        path = self.root / str(self.table["path"].iat[row])
+        if ".." in Path(str(self.table["path"].iat[row])).parts:
+            raise PecgError(f"{self.tables[0].name} names {path}, which is outside {self.root}.")
+        return path
+
+    def read(self, row: int) -> Recording:
+        """Recording `row` in mV. Raises PecgError, with the reason, when it cannot be read."""
+        signal, fs, leads = self._read(self.path(row))
+        entry = self.table.iloc[row]
+        flags = self.labels.iloc[row].to_numpy()
+        return Recording(
+            signal=signal,
+            fs=fs,
+            leads=tuple(lead_name(lead) for lead in leads),
+            record=str(entry["record"]),
+            patient=str(entry["patient"]),
+            age_days=float(entry["age_days"]),
+            sex=str(entry["sex"]),
+            labels=tuple(code for code, on in zip(self.labels.columns, flags, strict=True) if on),
+        )
+
+    def only(self, keep: npt.NDArray[np.bool_]) -> "Dataset":
+        """The same dataset with the recordings where `keep` (recordings,) is true."""
+        return Dataset(
+            name=self.name,
+            root=self.root,
+            kind=self.kind,
+            fs=self.fs,
+            table=self.table[keep].reset_index(drop=True),
+            labels=self.labels[keep].reset_index(drop=True),
+            label_names=self.label_names,
+            tables=self.tables,
+            _read=self._read,
+        )
+
+
+def read_table(path: Path, needed: Sequence[str], dataset: str) -> pd.DataFrame:
+    """A release's CSV as strings, with the columns that are needed.
+
+    Raises PecgError when it is missing, unreadable, empty or lacks a column.
+    """
+    if not path.is_file():
+        raise PecgError(
+            f"{path.parent} is no {dataset} folder: it has no {path.name}. "
+            "Give the folder that holds the release's own files."
+        )
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, UnicodeDecodeError) as error:  # ParserError is a ValueError
+        raise PecgError(
+            f"{path} could not be read as a table: {str(error).splitlines()[0]}"
+        ) from error
+    missing = [column for column in needed if column not in table.columns]
+    if missing:
+        raise PecgError(
+            f"{path} has no column {', '.join(repr(c) for c in missing)}; it has "
+            f"{', '.join(repr(str(c)) for c in table.columns)}."
+        )
+    if table.empty:
+        raise PecgError(f"{path} lists no recording.")
+    return table

@@ -1,0 +1,154 @@
+"""Who trains and who is tested.
+
+| by | unit that stays on one side | |
+| --- | --- | --- |
+| window | the window | windows of one recording stand on both sides: the paper's split |
+| record | the recording | recordings of one patient may stand on both sides |
+| patient | the patient | the sound split |
+| fold | the release's own folds | PTB-XL: 1 to 8 train, 9 validation, 10 test; by patient |
+
+The first three are multilabel-stratified (Sechidis et al. 2011, through iterative-stratification):
+a unit carries every label that one of its windows carries.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pecg_utils import files
+from pecg_utils.errors import PecgError
+
+SIDES = ("train", "validation", "test")
+WAYS = ("window", "record", "patient", "fold")
+SHARES = (0.7, 0.1, 0.2)  # train : validation : test, arXiv 2510.03780
+
+
+@dataclass(frozen=True)
+class Split:
+    """side: (N,) int8, the place in SIDES of each window. by: one of WAYS."""
+
+    by: str
+    side: npt.NDArray[np.int8]
+
+    def rows(self, side: str) -> npt.NDArray[np.intp]:
+        """The windows on one side, by number."""
+        return np.flatnonzero(self.side == SIDES.index(side))
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal splits."""
+        return files.fingerprint([self.by, self.side.tobytes()])
+
+    def save(self, path: Path) -> None:
+        """Write it whole, with its fingerprint."""
+        stored = {"by": self.by, "side": self.side.tolist(), "fingerprint": self.fingerprint}
+        files.write_text(path, json.dumps(stored))
+
+
+def make(table: pd.DataFrame, labels: npt.NDArray[np.bool_], by: str, seed: int) -> Split:
+    """A split of the windows in `table` (N rows with record, patient and, for folds, fold).
+
+    labels: (N, C) bool. The shares are 7:1:2. Raises PecgError when `by` is unknown, when there
+    are too few units, and when the split is not what it claims to be.
+    """
+    if by not in WAYS:
+        raise PecgError(f"No split is called {by!r}; there are {', '.join(WAYS)}.")
+    if by == "fold":
+        side = _by_fold(table)
+    else:
+        units = np.arange(len(table)) if by == "window" else table[by].to_numpy()
+        side = _stratified(units, labels, seed, by)
+    split = Split(by, side)
+    check(split, table)
+    return split
+
+
+def load(path: Path, table: pd.DataFrame) -> Split:
+    """The split that `save` wrote, checked against the windows in `table`.
+
+    Raises PecgError when the file is damaged, is of other windows, or leaks a patient.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        split = Split(str(stored["by"]), np.array(stored["side"], dtype=np.int8))
+        same = stored["fingerprint"] == split.fingerprint
+    except (OSError, ValueError, KeyError) as error:
+        raise PecgError(f"The split in {path} cannot be read ({error}); delete it.") from error
+    if not same:
+        raise PecgError(f"The split in {path} was changed after it was made; delete it.")
+    check(split, table)
+    return split
+
+
+def check(split: Split, table: pd.DataFrame) -> None:
+    """Raise PecgError unless the split fits the windows and keeps its promise.
+
+    Every side holds a window; a record split keeps each recording, a patient or fold split each
+    patient, on one side.
+    """
+    if len(split.side) != len(table):
+        raise PecgError(
+            f"This split is of {len(split.side)} windows and there are {len(table)}: "
+            "it was made for other windows."
+        )
+    empty = [name for i, name in enumerate(SIDES) if not (split.side == i).any()]
+    if empty:
+        raise PecgError(
+            f"The {split.by} split leaves nothing for {' and '.join(empty)}: there are too few "
+            "to divide. Use more recordings, or another split."
+        )
+    unit = {"record": "record", "patient": "patient", "fold": "patient"}.get(split.by)
+    if unit is None:
+        return
+    sides = pd.Series(split.side).groupby(table[unit].to_numpy()).nunique()
+    leaking = sides[sides > 1].index
+    if len(leaking):
+        raise PecgError(
+            f"The {split.by} split is refused: {unit} {leaking[0]} stands on two sides"
+            + (f", and so do {len(leaking) - 1} more." if len(leaking) > 1 else ".")
+        )
+
+
+def _by_fold(table: pd.DataFrame) -> npt.NDArray[np.int8]:
+    if "fold" not in table.columns:
+        raise PecgError("This dataset has no published folds; split by patient instead.")
+    fold = table["fold"].to_numpy()
+    if not np.isin(fold, range(1, 11)).all():
+        raise PecgError("Some recordings have no fold between 1 and 10; split by patient instead.")
+    return np.where(fold <= 8, 0, fold - 8).astype(np.int8)
+
+
+def _stratified(
+    units: npt.NDArray[np.generic], labels: npt.NDArray[np.bool_], seed: int, by: str
+) -> npt.NDArray[np.int8]:
+    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+
+    names, unit_of = np.unique(units, return_inverse=True)
+    if len(names) < 10:
+        raise PecgError(
+            f"A {by} split at 7:1:2 needs at least 10 {by}s and there are {len(names)}."
+        )
+    carried = np.zeros((len(names), labels.shape[1]), dtype=int)  # (units, C)
+    np.maximum.at(carried, unit_of, labels.astype(int))
+    # A unit without any label is a stratum too, or it would be dealt by chance alone.
+    carried = np.column_stack([carried, ~carried.any(axis=1)])
+
+    def divide(
+        members: npt.NDArray[np.intp], share: float
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        splitter = MultilabelStratifiedShuffleSplit(
+            n_splits=1, test_size=share, random_state=seed
+        )
+        rest, taken = next(splitter.split(members, carried[members]))
+        return members[rest], members[taken]
+
+    others, test = divide(np.arange(len(names)), SHARES[2])
+    _, validation = divide(others, SHARES[1] / (SHARES[0] + SHARES[1]))
+    side = np.zeros(len(names), dtype=np.int8)
+    side[validation] = 1
+    side[test] = 2
+    return side[unit_of]

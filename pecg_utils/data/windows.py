@@ -1,0 +1,206 @@
+"""Recordings, cut into windows, in one memory-mapped array.
+
+A prepared set is a folder of four files: the windows as int16 (windows, leads, samples), the gain
+of each lead of each window in mV a step, a table with one row a window, and a manifest with the
+settings, the quality report and the checksums. The folder's name is a key over the contents of
+the dataset's files and the settings, so that an equal request finds it again and a changed file
+never does. It is written beside its place and moved there whole: of two processes that prepare
+the same windows at once, the second finds the first one's folder and leaves it.
+"""
+
+import json
+import shutil
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pecg_utils import files, progress, signal
+from pecg_utils.data.quality import Fault, Report, check
+from pecg_utils.data.recording import Dataset
+from pecg_utils.errors import PecgError
+
+_LAYOUT = 1  # part of the key; raise it when the files' layout changes
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How windows are cut. fs: their rate, Hz. seconds: their length, s. leads: by name.
+
+    antialias: filter before the rate is lowered. Without it every n-th sample is kept.
+    """
+
+    leads: tuple[str, ...]
+    fs: float = 100.0
+    seconds: float = 3.0
+    antialias: bool = True
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Prepared windows.
+
+    steps: (N, L, T) int16, memory-mapped. gain: (N, L) float32, mV a step.
+    table: one row a window, with record, patient, age_days, sex, start (s) and, where there is
+    one, fold. labels: (N, C) bool. classes: the label codes. report: what was wrong.
+    """
+
+    steps: npt.NDArray[np.int16]
+    gain: npt.NDArray[np.float32]
+    table: pd.DataFrame
+    labels: npt.NDArray[np.bool_]
+    classes: tuple[str, ...]
+    settings: Settings
+    report: Report
+    key: str
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def millivolts(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+        """The windows `rows`, (n, L, T) float32, mV."""
+        return self.steps[rows] * self.gain[rows][:, :, None]
+
+
+def data_fingerprint(dataset: Dataset) -> str:
+    """A fingerprint over the contents of every file of the dataset, missing ones included."""
+    paths = [dataset.path(row) for row in range(len(dataset.table))]
+    every = [p.with_name(p.name + suffix) for p in paths for suffix in (".hea", ".dat")]
+    every += dataset.tables
+
+    def digest(path: Path) -> bytes:
+        try:
+            return files.file_digest(path)
+        except OSError:
+            return b"missing"
+
+    with ThreadPoolExecutor(4) as pool:
+        digests = progress.track(pool.map(digest, every), len(every), "reading the files' contents")
+        return files.fingerprint(
+            part
+            for path, value in zip(every, digests, strict=True)
+            for part in (str(path.relative_to(dataset.root)), value)
+        )
+
+
+def prepare(dataset: Dataset, settings: Settings, cache: Path, fingerprint: str = "") -> Windows:
+    """The windows of `dataset`, found in `cache` or made there.
+
+    fingerprint: of the dataset's contents, when it is known already.
+    Raises PecgError when no recording is left, and when the disk is full.
+    """
+    fingerprint = fingerprint or data_fingerprint(dataset)
+    records = files.fingerprint(dataset.table["record"].astype(str))
+    key = files.fingerprint(
+        [fingerprint, records, json.dumps(asdict(settings), sort_keys=True), str(_LAYOUT)]
+    )
+    folder = cache / key
+    if folder.is_dir() and not _is_whole(folder):
+        progress.say(f"The windows in {folder} are damaged; they are made again.")
+        shutil.rmtree(folder, ignore_errors=True)
+    if not folder.is_dir():
+        _make(dataset, settings, folder)
+    return _load(dataset, settings, folder)
+
+
+def _make(dataset: Dataset, settings: Settings, folder: Path) -> None:
+    rows: list[int] = []
+    starts: list[float] = []
+    gains: list[npt.NDArray[np.float32]] = []
+    faults: list[Fault] = []
+    with files.whole(folder) as scratch:
+        scratch.mkdir(parents=True)
+        with (scratch / "windows.i16").open("wb") as out:
+            for row, cut, found in _cut_each(dataset, settings):
+                faults += found
+                if cut is None:
+                    continue
+                peak = np.abs(cut).max(axis=2)  # (n, L)
+                gain = (np.where(peak > 0, peak, 1) / 32767).astype(np.float32)
+                np.rint(cut / gain[:, :, None]).astype("<i2").tofile(out)
+                gains.append(gain)
+                rows += [row] * len(cut)
+                starts += [i * settings.seconds for i in range(len(cut))]
+        report = Report(len(dataset.table), tuple(faults))
+        if not rows:
+            raise PecgError(_nothing_left(dataset, report))
+        np.save(scratch / "gain.npy", np.concatenate(gains))
+        pd.DataFrame({"row": rows, "start": starts}).to_csv(scratch / "table.csv", index=False)
+        manifest = {
+            "settings": asdict(settings),
+            "report": report.as_json(),
+            "checksums": {
+                name: _checksum(scratch / name) for name in ("windows.i16", "gain.npy", "table.csv")
+            },
+        }
+        (scratch / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def _cut_each(
+    dataset: Dataset, settings: Settings
+) -> Iterator[tuple[int, npt.NDArray[np.float32] | None, list[Fault]]]:
+    length = round(settings.seconds * settings.fs)
+    todo = range(len(dataset.table))
+    for row in progress.track(todo, len(todo), f"preparing windows of {dataset.name}"):
+        read, faults = check(dataset, row, settings.leads, settings.seconds)
+        if read is None:
+            yield row, None, faults
+            continue
+        slow = signal.resample(read, dataset.fs, settings.fs, settings.antialias)  # (T, L)
+        whole = len(slow) // length  # the tail is dropped
+        cut = slow[: whole * length].reshape(whole, length, -1).transpose(0, 2, 1)  # (n, L, T)
+        yield row, np.ascontiguousarray(cut), faults
+
+
+def _nothing_left(dataset: Dataset, report: Report) -> str:
+    first = next(f for f in report.faults if f.excluded)
+    reasons = ", ".join(f"{fault} {count}" for fault, count in report.counts().items())
+    return (
+        f"No recording of {dataset.root} is left: {len(report.excluded)} of {report.checked} are "
+        f"shut out ({reasons}); the first is {first.record}, {first.fault}: {first.detail}."
+    )
+
+
+def _checksum(path: Path) -> int:
+    total = 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 22):
+            total = zlib.crc32(chunk, total)
+    return total
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return all(_checksum(folder / n) == c for n, c in manifest["checksums"].items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _load(dataset: Dataset, settings: Settings, folder: Path) -> Windows:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    index = pd.read_csv(folder / "table.csv")
+    gain = np.load(folder / "gain.npy")
+    length = round(settings.seconds * settings.fs)
+    steps = np.memmap(
+        folder / "windows.i16", dtype="<i2", mode="r", shape=(len(index), gain.shape[1], length)
+    )
+    wanted = ["record", "patient", "age_days", "sex", "n_leads", "fold"]
+    columns = [c for c in wanted if c in dataset.table.columns]
+    table = dataset.table[columns].iloc[index["row"]].reset_index(drop=True)
+    table["start"] = index["start"]
+    return Windows(
+        steps=steps,
+        gain=gain,
+        table=table,
+        labels=dataset.labels.to_numpy()[index["row"].to_numpy()],
+        classes=tuple(dataset.labels.columns),
+        settings=settings,
+        report=Report.from_json(manifest["report"]),
+        key=folder.name,
+    )
