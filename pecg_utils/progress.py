@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -18,13 +18,13 @@ Item = TypeVar("Item")
 
 DELAY = 5.0  # seconds before a bar appears
 _EVERY = 0.5  # seconds between two writes of the file
-_open: list["tqdm[object]"] = []  # the bars that are running, the outermost first
+_open: list["tqdm[Any]"] = []  # the bars that are running, the outermost first
 _written = 0.0
 
 
 def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     """The `items`, with a bar named `what` once they take longer than five seconds."""
-    bar: tqdm[object] = tqdm(total=total, desc=what, delay=DELAY, leave=False, file=sys.stderr)
+    bar: tqdm[Any] = tqdm(total=total, desc=what, delay=DELAY, leave=False, file=sys.stderr)
     _open.append(bar)
     _tell()
     try:

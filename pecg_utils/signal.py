@@ -77,4 +77,4 @@ def _decimate(signal: npt.NDArray[np.float32], factor: int) -> npt.NDArray[np.fl
     pieces = np.lib.stride_tricks.as_strided(  # (blocks, inputs, leads), overlapping, no copy
         padded, (blocks, band.shape[1], leads), (_BLOCK * factor * row, row, column)
     )
-    return np.matmul(band, pieces).reshape(-1, leads)[:wanted]
+    return np.asarray(np.matmul(band, pieces).reshape(-1, leads)[:wanted])

@@ -1,12 +1,16 @@
 """The datasets, each in its own file, whose docstring is its data card."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pecg_utils.data import ptbxl, zzu
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 
-READERS = {"zzu": zzu, "ptbxl": ptbxl}
+READERS: dict[str, Callable[[Path], Dataset]] = {
+    "zzu": zzu.open_folder,
+    "ptbxl": ptbxl.open_folder,
+}
 
 
 def open_dataset(name: str, root: str | Path) -> Dataset:
@@ -19,4 +23,4 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise PecgError(f"{folder} is no folder. Give the folder that holds the release's files.")
-    return READERS[name].open_folder(folder)
+    return READERS[name](folder)

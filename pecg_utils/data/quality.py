@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pecg_utils.data.recording import Dataset, Recording
+from pecg_utils import progress
+from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS, Dataset, Recording
 from pecg_utils.errors import PecgError
 
 RAIL_MV = 26.5  # ZZU-pECG's rail lies near 26.6 mV; nothing cardiac comes near it
@@ -116,3 +117,16 @@ def _barred(
     if len(recording.signal) < seconds * fs:
         return "too short", f"{len(recording.signal) / fs:.2f} s, a window needs {seconds:g} s"
     return None
+
+
+def inspect(dataset: Dataset, seconds: float = 3.0) -> Report:
+    """Look at every recording of `dataset`, each with the leads that its number of leads implies.
+
+    seconds: a recording shorter than this is too short.
+    """
+    faults: list[Fault] = []
+    counts = dataset.table["n_leads"].tolist()
+    for row in progress.track(range(len(counts)), len(counts), f"reading {dataset.name}"):
+        leads = NINE_LEADS if counts[row] == len(NINE_LEADS) else TWELVE_LEADS
+        faults += check(dataset, row, leads, seconds)[1]
+    return Report(len(counts), tuple(faults))

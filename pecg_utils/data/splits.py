@@ -140,9 +140,7 @@ def _stratified(
     def divide(
         members: npt.NDArray[np.intp], share: float
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        splitter = MultilabelStratifiedShuffleSplit(
-            n_splits=1, test_size=share, random_state=seed
-        )
+        splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
         rest, taken = next(splitter.split(members, carried[members]))
         return members[rest], members[taken]
 

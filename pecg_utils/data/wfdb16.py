@@ -127,8 +127,9 @@ def read(path: Path) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:
     if header is None:
         return _read_with_wfdb(path)
     digital = read_digital(header)
-    millivolts = digital - header.baseline.astype(np.float64)  # float64, as wfdb reckons
-    millivolts /= header.gain
+    millivolts = digital.astype(np.float64)  # as wfdb reckons; in place, for speed
+    np.subtract(millivolts, header.baseline, out=millivolts)
+    np.divide(millivolts, header.gain, out=millivolts)
     signal = millivolts.astype(np.float32)  # (T, L)
     if digital.size and digital.min() == INVALID:
         signal[digital == INVALID] = np.nan

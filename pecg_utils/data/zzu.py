@@ -174,9 +174,7 @@ def _findings_column(raw: pd.DataFrame, codes: Path) -> list[str]:
             known = listed[listed[column] != "N/A"]
             words[system] = dict(zip(known[column], known["Description"], strict=True))
         modifiers = listed[listed[columns["AHA"]].str.startswith("Modifier")]
-        words["CHN"] |= dict(
-            zip(modifiers[columns["AHA"]], modifiers["Description"], strict=True)
-        )
+        words["CHN"] |= dict(zip(modifiers[columns["AHA"]], modifiers["Description"], strict=True))
     return [
         ";".join(findings(a, c, words))
         for a, c in zip(raw["AHA_code"], raw["CHN_code"], strict=True)

@@ -1,0 +1,195 @@
+"""Bootstrap intervals over patients, for every metric at once.
+
+A resample draws as many patients as there are, with replacement, and a patient's records all come
+along: records of one child are no independent evidence (Efron and Tibshirani 1993, *An
+Introduction to the Bootstrap*, chapter 8: resample what was sampled). A resample is kept as the
+number of times that each record is in it, so that nothing is copied: each label's records are
+sorted by score once, and every resample's counts follow from sums of these weights.
+
+With records in falling order of score, and for each group of tied scores h positives in it, T
+positives and A records down to its end, F negatives before it and f in it:
+
+    AUROC             = sum of h (negatives - F - f / 2) / (positives × negatives)
+    average precision = sum of h T / A / positives
+
+The percentile interval of an average precision leans upwards where a label is rare: a positive
+drawn twice raises the precision at its own score.
+
+Only the groups that hold a positive count, so a label costs one sparse matrix product. The sums
+are whole numbers in float64, hence exact, and the values are those of scikit-learn on the
+resample written out.
+"""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+
+from pecg_utils.metrics import METRICS, checked, label_names, macro, scores
+
+Floats = NDArray[np.float64]
+
+# Resamples taken at a time: the weights of 2,158 records then fit a core's cache.
+_BLOCK = 128
+
+
+def intervals(
+    targets: ArrayLike,
+    probabilities: ArrayLike,
+    groups: Sequence[Hashable] | NDArray[np.generic] | pd.Series,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    threshold: float = 0.5,
+    level: float = 0.95,
+    labels: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Every metric of `metrics.scores` with its percentile interval over resampled patients.
+
+    `targets` (N, C) holds 0 and 1, `probabilities` (N, C) finite scores, `groups` (N,) the
+    patient of each record. `labels` names the C columns.
+
+    Returns one row a (metric, label) with the columns `value` (on all records); `low` and
+    `high`, which hold the middle `level` of the resamples; `n_defined`, how many resamples had
+    the metric defined; and `positives`. In a resample where a label lacks a class its AUROC and
+    average precision are undefined, and the macro value is the mean over the others. The interval
+    is NaN where no resample is defined, and everywhere (`n_defined` 0) with fewer than two
+    patients.
+
+    Raises what `metrics.scores` raises, and ValueError for `groups` of another length or with
+    missing values, and for a `level` outside 0 to 1 or no resamples.
+    """
+    if resamples < 1 or not 0 < level < 1:
+        raise ValueError(f"resamples {resamples} must be positive and level {level} in (0, 1)")
+    truth, given = checked(targets, probabilities)  # both (N, C)
+    names = label_names(labels, truth.shape[1])
+    table = scores(truth, given, threshold, labels=names)
+    patients = _patient_codes(groups, len(truth))  # (N,)
+
+    limits = np.full((len(table), 2), np.nan)
+    defined = np.zeros(len(table), dtype=np.int64)
+    if patients.max() > 0:
+        weights = resample_weights(patients, resamples, seed)  # (N, R)
+        drawn = resampled(truth, given, weights, threshold)  # (M, C, R)
+        rows = np.concatenate([drawn, macro(drawn.swapaxes(0, 1))[:, None]], axis=1)
+        tail = (1 - level) / 2
+        for i, row in enumerate(rows.reshape(len(table), resamples)):
+            values = row[np.isfinite(row)]
+            defined[i] = len(values)
+            if len(values):
+                limits[i] = np.quantile(values, [tail, 1 - tail])
+
+    return pd.DataFrame(
+        {
+            "value": table["value"],
+            "low": limits[:, 0],
+            "high": limits[:, 1],
+            "n_defined": defined,
+            "positives": table["positives"],
+        }
+    )
+
+
+def resample_weights(
+    groups: Sequence[Hashable] | NDArray[np.generic] | pd.Series, resamples: int, seed: int
+) -> NDArray[np.int32]:
+    """How often each record is in each resample, (N, R): the same for all records of a patient.
+
+    `groups` (N,) names the patient of each record. Each column draws as many patients as there
+    are, with replacement. The same groups, in whatever names, and seed give the same weights.
+
+    Raises ValueError for missing values among `groups`.
+    """
+    patients = _patient_codes(groups, len(groups))  # (N,)
+    count = int(patients.max()) + 1
+    generator = np.random.default_rng(seed)
+    drawn = np.empty((resamples, count), dtype=np.int32)  # (R, P)
+    for resample in drawn:
+        resample[:] = np.bincount(generator.integers(count, size=count), minlength=count)
+    weights: NDArray[np.int32] = np.ascontiguousarray(drawn.T)[patients]  # (N, R)
+    return weights
+
+
+def resampled(
+    targets: NDArray[np.bool_],
+    probabilities: Floats,
+    weights: NDArray[np.int32],
+    threshold: float = 0.5,
+) -> Floats:
+    """Every metric of every label in every resample, (M, C, R), M in the order of `METRICS`.
+
+    `targets` and `probabilities` are (N, C), `weights` (N, R) as from `resample_weights`. AUROC
+    and average precision are NaN in a resample where the label lacks a class.
+    """
+    decided = probabilities >= threshold  # (N, C)
+    positive = csr_array(targets.T, dtype=np.float64)  # (C, N)
+    called = csr_array(decided.T, dtype=np.float64)  # (C, N)
+    both = csr_array((targets & decided).T, dtype=np.float64)  # (C, N)
+    rankings = [_Ranking(targets[:, c], probabilities[:, c]) for c in range(targets.shape[1])]
+
+    result = np.empty((len(METRICS), targets.shape[1], weights.shape[1]))  # (M, C, R)
+    for start in range(0, weights.shape[1], _BLOCK):
+        block = weights[:, start : start + _BLOCK].astype(np.float64)  # (N, r)
+        total = block.sum(axis=0)  # (r,)
+        n_positive, n_called, hits = positive @ block, called @ block, both @ block  # (C, r)
+        out = result[:, :, start : start + _BLOCK]  # (M, C, r)
+        out[0] = (n_positive + n_called - 2 * hits) / total
+        out[1] = n_positive / total
+        out[2] = 2 * hits / np.maximum(n_positive + n_called, 1)  # 0 / 0 counts as 0
+        for c, ranking in enumerate(rankings):
+            out[3, c], out[4, c] = ranking.areas(block, total)
+    return result
+
+
+def _patient_codes(
+    groups: Sequence[Hashable] | NDArray[np.generic] | pd.Series, n_records: int
+) -> NDArray[np.intp]:
+    """The patients of `groups` as numbers from 0 in order of appearance, (N,)."""
+    codes: NDArray[np.intp] = pd.factorize(pd.Index(groups))[0]
+    if len(codes) != n_records or n_records == 0:
+        raise ValueError(f"{len(codes)} groups for {n_records} records: one a record is needed")
+    if (codes < 0).any():
+        raise ValueError(f"{(codes < 0).sum()} records have no patient in groups")
+    return codes
+
+
+class _Ranking:
+    """One label's records in falling order of score, ready for any resample's weights."""
+
+    def __init__(self, targets: NDArray[np.bool_], probabilities: Floats) -> None:
+        order = np.argsort(-probabilities, kind="stable")  # (N,)
+        hit = targets[order]  # (N,)
+        falls = np.diff(probabilities[order], prepend=np.inf) != 0  # (N,) a new tie begins
+        tie = np.cumsum(falls) - 1  # (N,) 0, 0, 1, 2, 2 …
+        holds = np.bincount(tie[hit], minlength=tie[-1] + 1) > 0  # (ties,) has a positive
+        # Ties without a positive melt into the gaps between those with one. Gaps are the even
+        # segments and ties with positives the odd ones, so that gap 0 is before tie 1.
+        segment = (2 * np.cumsum(holds) - holds)[tie]  # (N,)
+        n_ties = int(holds.sum())
+        self._segments = _row_sums(order, segment, 2 * n_ties + 1, len(order))
+        self._hits = _row_sums(order[hit], segment[hit] // 2, n_ties, len(order))
+
+    def areas(self, weights: Floats, total: Floats) -> tuple[Floats, Floats]:
+        """AUROC and average precision, (r,) each, under `weights` (N, r) that sum to `total`."""
+        hits = self._hits @ weights  # (T, r) positives in each tie that has one
+        found = np.cumsum(hits, axis=0)  # (T, r) positives down to its end
+        seen = np.cumsum(self._segments @ weights, axis=0)  # (2T + 1, r) records
+        before, upto = seen[:-1:2], seen[1::2]  # (T, r) records before each tie, and to its end
+        positives = hits.sum(axis=0)  # (r,)
+        negatives = total - positives  # (r,)
+        # Twice the negatives below a tie plus those in it, so that halves stay whole numbers.
+        below = 2 * (negatives + found) - upto - before - hits  # (T, r)
+        lacking = (positives == 0) | (negatives == 0)
+        area = (hits * below).sum(axis=0) / np.where(lacking, np.nan, 2 * positives * negatives)
+        precision = found / np.maximum(upto, 1)  # a tie that was not drawn has no hits either
+        mean = (hits * precision).sum(axis=0) / np.where(lacking, np.nan, positives)
+        return area, mean
+
+
+def _row_sums(
+    records: NDArray[np.intp], rows: NDArray[np.intp], n_rows: int, n_records: int
+) -> csr_array:
+    """The matrix (n_rows, n_records) that adds each of `records` into its row of `rows`."""
+    return csr_array((np.ones(len(records)), (rows, records)), shape=(n_rows, n_records))

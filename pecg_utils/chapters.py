@@ -1,0 +1,134 @@
+"""Each chapter's parameters: names, types, bounds, and their values in each profile.
+
+A parameter that is not given takes its profile's value. A name that is unknown, a value of a wrong
+type or out of range is refused with a sentence before anything runs. Whatever a parameter does not
+name is the same in every profile.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pecg_utils.errors import PecgError
+
+PROFILES = ("smoke", "demo", "study", "paper")
+
+
+class Benchmark(BaseModel):
+    """The parameters of notebooks/benchmark.ipynb."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: Annotated[
+        Literal["smoke", "demo", "study", "paper"],
+        Field(description="how much is done: seconds, minutes, an hour, the paper's own sizes"),
+    ]
+    dataset: Annotated[Literal["zzu", "ptbxl"], Field(description="whose reader opens the data")]
+    data: Annotated[str, Field(description="the dataset's folder; empty for the twin")]
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="of splits and training")]
+    patients: Annotated[int, Field(ge=20, le=20_000, description="in the twin")]
+    epochs: Annotated[int, Field(ge=1, le=2_000, description="passes over the training side")]
+    batch: Annotated[int, Field(ge=2, le=4_096, description="windows a training step")]
+    lr: Annotated[float, Field(gt=0, le=1, description="learning rate of AdamW")]
+    seconds: Annotated[float, Field(ge=1, le=10, description="length of a window, s")]
+    sizes: Annotated[Literal["small", "paper"], Field(description="of the models")]
+    models: Annotated[
+        list[Literal["resnet1d", "bilstm", "transformer", "mamba2"]],
+        Field(min_length=1, description="that are compared; the first carries the audit"),
+    ]
+    resamples: Annotated[int, Field(ge=20, le=100_000, description="of patients, an interval")]
+    precision: Annotated[
+        Literal["auto", "32", "bf16"], Field(description="of training; auto: bf16 where it is fast")
+    ]
+
+
+_MODELS = ["resnet1d", "bilstm", "transformer", "mamba2"]
+_COMMON = {
+    "dataset": "zzu",
+    "data": "",
+    "seed": 0,
+    "batch": 64,
+    "lr": 7e-4,
+    "models": _MODELS,
+    "resamples": 1000,
+    "precision": "auto",
+}
+# Sizes of the models at sizes="small"; all *ours*, so that a laptop trains them in seconds.
+SMALL: dict[str, dict[str, Any]] = {
+    "resnet1d": {"channels": (16, 32, 64, 128), "blocks": 1},
+    "bilstm": {"hidden": 32},
+    "transformer": {"d_model": 64, "heads": 8, "feed_forward": 128},
+    "mamba2": {"d_model": 32, "d_state": 16},
+}
+CHAPTERS: dict[str, tuple[type[BaseModel], dict[str, dict[str, Any]]]] = {
+    "benchmark": (
+        Benchmark,
+        {
+            "smoke": {
+                **_COMMON,
+                "patients": 60,
+                "epochs": 1,
+                "lr": 2e-3,
+                "sizes": "small",
+                "resamples": 100,
+            },
+            "demo": {**_COMMON, "patients": 150, "epochs": 12, "lr": 2e-3, "sizes": "small"},
+            "study": {**_COMMON, "patients": 700, "epochs": 30, "lr": 2e-3, "sizes": "small"},
+            "paper": {**_COMMON, "patients": 2597, "epochs": 200, "sizes": "paper"},
+        },
+    ),
+}
+_SECONDS = {"zzu": 3.0, "ptbxl": 2.5}  # arXiv 2510.03780; the PTB-XL benchmark's crops
+
+
+def parameters(chapter: str, given: Mapping[str, Any]) -> Any:
+    """The parameters of `chapter`: what is `given`, and the profile's values for the rest.
+
+    A value of None counts as not given. Raises PecgError for an unknown chapter, profile or name,
+    a wrong type, or a value out of range.
+    """
+    if chapter not in CHAPTERS:
+        raise PecgError(f"There is no chapter {chapter!r}.{_nearest(chapter, CHAPTERS)}")
+    model, profiles = CHAPTERS[chapter]
+    named = {name: value for name, value in given.items() if value is not None}
+    profile = named.get("profile", "demo")
+    if profile not in profiles:
+        raise PecgError(f"There is no profile {profile!r}.{_nearest(str(profile), profiles)}")
+    values = {"profile": profile, **profiles[profile], **named}
+    values.setdefault("seconds", _SECONDS.get(str(values["dataset"]), 3.0))
+    for name in named:
+        if name not in model.model_fields:
+            raise PecgError(
+                f"{chapter} has no parameter {name!r}.{_nearest(name, model.model_fields)}"
+            )
+    for name, value in values.items():  # on a command line a list is 'resnet1d,mamba2'
+        if isinstance(value, str) and get_origin(model.model_fields[name].annotation) is list:
+            values[name] = [item.strip() for item in value.split(",")]
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise PecgError(f"{name} must be {wanted(chapter, name)}, not {named[name]!r}.") from error
+
+
+def wanted(chapter: str, name: str) -> str:
+    """What a parameter takes, in words: 'a whole number from 1 to 2000'."""
+    schema = CHAPTERS[chapter][0].model_json_schema()["properties"][name]
+    if "enum" in schema:
+        return "one of " + ", ".join(schema["enum"])
+    if schema["type"] == "array":
+        return "a list of " + ", ".join(schema["items"]["enum"])
+    if schema["type"] == "string":
+        return "text"
+    kind = "a whole number" if schema["type"] == "integer" else "a number"
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    above = "above" if "exclusiveMinimum" in schema else "from"
+    return f"{kind} {above} {low} to {schema['maximum']}"
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(known)}."

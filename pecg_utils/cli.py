@@ -1,0 +1,162 @@
+"""The pecg command."""
+
+import errno
+import sys
+from pathlib import Path
+
+import click
+
+from pecg_utils import __version__, places
+from pecg_utils.errors import PecgError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def pecg() -> None:
+    """Run the book's chapters, look at the data, and write the book's tables."""
+
+
+@pecg.command()
+@click.argument("chapter")
+@click.option("--profile", help="smoke, demo (the default), study or paper.")
+@click.option("--dataset", help="Whose reader opens the data: zzu (the default) or ptbxl.")
+@click.option("--data", help="The dataset's folder. Without it, the twin.")
+@click.option(
+    "-p",
+    "given",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A parameter of the chapter; pecg parameters CHAPTER lists them.",
+)
+@click.option("--force", is_flag=True, help="Run even if an equal run is recorded.")
+def run(
+    chapter: str,
+    profile: str | None,
+    dataset: str | None,
+    data: str | None,
+    given: tuple[tuple[str, str], ...],
+    force: bool,
+) -> None:
+    """Execute CHAPTER and make it the chapter's page in the book."""
+    from pecg_utils import run as running
+
+    named = {"profile": profile, "dataset": dataset, "data": data, **dict(given)}
+    ran = running.run(chapter, named, force)
+    how = "is recorded already; nothing was run" if ran.skipped else "is done"
+    click.echo(f"{chapter} {ran.key} {how}. Record: {ran.folder / 'record.json'}")
+
+
+@pecg.command()
+@click.argument("chapter")
+def parameters(chapter: str) -> None:
+    """List the parameters of CHAPTER: what each takes, and its value in each profile."""
+    from pecg_utils import chapters
+
+    profiles = {
+        profile: chapters.parameters(chapter, {"profile": profile}) for profile in chapters.PROFILES
+    }
+    for name, field in type(profiles["demo"]).model_fields.items():
+        click.echo(f"{name}: {chapters.wanted(chapter, name)} ({field.description})")
+        values = {profile: getattr(p, name) for profile, p in profiles.items()}
+        if len({str(value) for value in values.values()}) == 1:
+            click.echo(f"    {values['demo']!r} in every profile")
+        else:
+            click.echo("    " + ", ".join(f"{p} {value!r}" for p, value in values.items()))
+
+
+@pecg.command()
+@click.argument("key")
+def keep(key: str) -> None:
+    """Copy the record of the run KEY into book/results, where git keeps it."""
+    from pecg_utils import ledger
+
+    click.echo(f"Kept: {ledger.keep(key).relative_to(places.PROJECT)}")
+
+
+@pecg.command()
+def report() -> None:
+    """Write the book's generated pages: data cards, models, claims, kept records."""
+    from pecg_utils import report as reporting
+
+    for path in reporting.write_all():
+        click.echo(f"written: {path.relative_to(places.PROJECT)}")
+
+
+@pecg.command()
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+def doctor(folders: tuple[Path, ...]) -> None:
+    """Print what this machine can do. FOLDERS are searched for datasets."""
+    from pecg_utils import machine
+
+    rows = machine.doctor(list(folders))
+    width = max(len(what) for what, _ in rows)
+    for what, fact in rows:
+        click.echo(f"{what:<{width}}  {fact}")
+
+
+@pecg.group()
+def data() -> None:
+    """Twins, and what is wrong with a folder of recordings."""
+
+
+@data.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--size", default="demo", help="smoke, demo (the default), study or full.")
+@click.option("--seed", default=0, help="Another seed gives another twin.")
+def twin(name: str, folder: Path, size: str, seed: int) -> None:
+    """Write the twin of the dataset NAME into FOLDER."""
+    from pecg_utils import ledger
+    from pecg_utils.twins import zzu
+
+    if name not in ledger.TWINS:
+        raise PecgError(f"{name!r} has no twin; there is one of {', '.join(ledger.TWINS)}.")
+    if size not in zzu.SIZES:
+        raise PecgError(f"There is no size {size!r}; there are {', '.join(zzu.SIZES)}.")
+    zzu.write(folder, zzu.SIZES[size], seed)
+    click.echo(f"The twin of {name} is in {folder}.")
+
+
+@data.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+def quality(name: str, folder: Path) -> None:
+    """Say what is wrong with the recordings of the dataset NAME in FOLDER, each by its name."""
+    from pecg_utils.data import open_dataset
+    from pecg_utils.data.quality import inspect
+
+    report = inspect(open_dataset(name, folder))
+    for fault in report.faults:
+        shut = "shut out" if fault.excluded else "noted"
+        click.echo(f"{fault.record}  {shut}  {fault.fault}: {fault.detail}")
+    out = len(report.excluded)
+    click.echo(f"{report.checked} recordings, {report.checked - out} usable, {out} shut out.")
+    if out == report.checked:
+        raise PecgError(f"No recording in {folder} can be used.")
+
+
+def main() -> None:
+    """The command, with errors as sentences: exit code 2 for what the user can put right."""
+    from pecg_utils.run import ChapterFailed
+
+    try:
+        pecg.main(standalone_mode=False)
+    except PecgError as error:
+        _leave(str(error), 2)
+    except ChapterFailed as error:
+        _leave(str(error), 1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _leave("stopped; the same command goes on from here.", 130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _leave(f"The disk is full: {error.filename or 'a file'} could not be written.", 2)
+
+
+def _leave(message: str, code: int) -> None:
+    click.echo(f"pecg: {message}", err=True)
+    sys.exit(code)

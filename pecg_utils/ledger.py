@@ -1,0 +1,289 @@
+"""The ledger: what a run did, written down by the run itself.
+
+A chapter's first cell calls `start`, its last `finish`. In between, the run opens the data,
+prepares the windows and carries out the trials, each through a method of Run, so that nothing is
+shown that is not in the record. A run that is stopped is continued by starting it again: what was
+finished is read back, what was half trained goes on.
+"""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pecg_utils import chapters, files, keys, machine, places, progress
+from pecg_utils.data import open_dataset
+from pecg_utils.data.recording import Dataset
+from pecg_utils.data.windows import Settings, Windows, data_fingerprint, prepare
+from pecg_utils.errors import PecgError
+from pecg_utils.trial import Outcome, Protocol, carry_out, judge
+from pecg_utils.twins import zzu as zzu_twin
+
+TWINS = {"zzu": zzu_twin}  # dataset: the simulator that writes its twin
+MIN_LABELLED_PATIENTS = 60  # fewer cannot be split 7:1:2 over 19 labels; the twin trains then
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The data of a run. given: what is asked about. training: what models are trained on, which
+    is the twin where the given data holds too few patients. fingerprints: of their contents."""
+
+    given: Dataset
+    training: Dataset
+    fingerprints: dict[str, str]
+
+
+def open_sources(parameters: Any) -> Sources:
+    """The data that the parameters name; a twin is written first where it is not there yet.
+
+    Raises PecgError when the folder is no such dataset, or is too small and has no twin.
+    """
+    if not parameters.data:
+        given = open_dataset(parameters.dataset, _twin(parameters))
+        return Sources(given, given, {given.kind: data_fingerprint(given)})
+    given = open_dataset(parameters.dataset, parameters.data)
+    prints = {given.kind: data_fingerprint(given)}
+    labelled = given.table["patient"][given.labels.any(axis=1)].nunique()
+    if labelled >= MIN_LABELLED_PATIENTS:
+        return Sources(given, given, prints)
+    training = open_dataset(parameters.dataset, _twin(parameters))
+    return Sources(given, training, {**prints, "twin": data_fingerprint(training)})
+
+
+def _twin(parameters: Any) -> Path:
+    if parameters.dataset not in TWINS:
+        raise PecgError(
+            f"{parameters.dataset} has no twin yet; give the folder of its recordings with "
+            "--data DIR (papermill: -p data DIR)."
+        )
+    simulator = TWINS[parameters.dataset]
+    name = f"{parameters.dataset}-{parameters.patients}-{simulator.sources()}"
+    return simulator.write(places.twins() / name, parameters.patients)
+
+
+def key_of(chapter: str, parameters: Any, sources: Sources) -> str:
+    """The key of a run of `chapter`."""
+    return keys.run_key(
+        places.notebook(chapter), parameters.model_dump(), sorted(sources.fingerprints.values())
+    )
+
+
+def start(chapter: str, namespace: Mapping[str, Any]) -> "Run":
+    """Begin, or go on with, the run that the notebook's own variables describe.
+
+    namespace: the notebook's globals(). Every plain value in it is a parameter, so that one
+    that papermill was given and the chapter does not know is refused here.
+    """
+    plain = (str, int, float, bool, list, type(None))
+    given = {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("_") and type(value) in plain and name not in ("In", "Out")
+    }
+    parameters = chapters.parameters(chapter, given)
+    sources = open_sources(parameters)
+    key = key_of(chapter, parameters, sources)
+    folder = places.runs() / chapter / key
+    folder.mkdir(parents=True, exist_ok=True)
+    return Run(chapter, parameters, sources, key, folder)
+
+
+@dataclass
+class Run:
+    """A chapter while it runs. given and training: its datasets. folder: where it keeps things."""
+
+    chapter: str
+    parameters: Any
+    sources: Sources
+    key: str
+    folder: Path
+    _outcomes: dict[str, Outcome] = field(default_factory=dict, repr=False)
+    _reports: dict[str, Any] = field(default_factory=dict, repr=False)
+    _begun: float = field(default_factory=time.perf_counter, repr=False)
+
+    @property
+    def given(self) -> Dataset:
+        """What the chapter is asked about."""
+        return self.sources.given
+
+    @property
+    def training(self) -> Dataset:
+        """What the models are trained on."""
+        return self.sources.training
+
+    def windows(
+        self,
+        dataset: Dataset,
+        leads: Sequence[str],
+        *,
+        labelled: bool = True,
+        antialias: bool = True,
+    ) -> Windows | None:
+        """The windows of the recordings of `dataset` that have just as many leads as asked for.
+
+        labelled: leave out recordings that carry none of the labels, as the paper does.
+        None when there is no such recording at all.
+        """
+        has = (dataset.table["n_leads"] == len(leads)).to_numpy()
+        if labelled and dataset.name == "zzu":
+            has = has & dataset.labels.any(axis=1).to_numpy()
+        if not has.any():
+            return None
+        settings = Settings(tuple(leads), seconds=self.parameters.seconds, antialias=antialias)
+        prepared = prepare(
+            dataset.only(has), settings, places.windows(), self.sources.fingerprints[dataset.kind]
+        )
+        self._reports[f"{dataset.kind}, {len(leads)} leads"] = prepared.report.as_json()
+        return prepared
+
+    def trials(self, prepared: Windows, plan: Sequence[Protocol]) -> list[Outcome]:
+        """Each protocol of `plan` carried out on the windows, or read back if it was before."""
+        from pecg_utils.train import Training
+
+        p = self.parameters
+        training = Training(p.epochs, p.batch, p.lr, seed=p.seed, precision=p.precision)
+        outcomes = []
+        for protocol in progress.track(plan, len(plan), f"{self.chapter}: model"):
+            outcome = carry_out(
+                prepared,
+                protocol,
+                self.training.kind,
+                self.sizes(protocol.model),
+                training,
+                self.folder / "trials",
+                p.resamples,
+            )
+            self._outcomes[outcome.folder.name] = outcome
+            outcomes.append(outcome)
+        return outcomes
+
+    def judge(self, outcome: Outcome, prepared: Windows) -> Outcome:
+        """A trained model, tested as it is on the windows of the given data."""
+        sizes = self.sizes(outcome.protocol.model)
+        judged = judge(outcome, prepared, self.given.kind, sizes, self.parameters.resamples)
+        self._outcomes[f"{outcome.folder.name} on {self.given.kind}"] = judged
+        return judged
+
+    def sizes(self, model: str) -> dict[str, Any]:
+        """The sizes of a model in this run's profile; empty for the paper's own."""
+        return chapters.SMALL[model] if self.parameters.sizes == "small" else {}
+
+    def finish(self) -> pd.DataFrame:
+        """Write the run's record. Gives the facts that a reader wants to see, as a table."""
+        record = {
+            "chapter": self.chapter,
+            "key": self.key,
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "profile": self.parameters.profile,
+            "parameters": {**self.parameters.model_dump(), "data": self.given.root.name},
+            "data": [self._about(dataset) for dataset in self._datasets()],
+            "quality": self._reports,
+            "versions": machine.versions(),
+            "revision": revision(),
+            "machine": machine.facts(),
+            "seconds": round(time.perf_counter() - self._begun, 1),
+            "training_seconds": round(self._training_seconds(), 1),
+            "peak_memory_mib": machine.peak_memory_mib(),
+            "trials": [_written(outcome) for outcome in self._outcomes.values()],
+        }
+        files.write_text(self.folder / "record.json", json.dumps(record, indent=1))
+        shown = ["chapter", "key", "profile", "revision", "seconds", "peak_memory_mib"]
+        rows = {name: record[name] for name in shown}
+        rows["data"] = "; ".join(
+            f"{d['dataset']}, {d['kind']}, {d['recordings']} recordings" for d in record["data"]
+        )
+        rows["machine"] = f"{record['machine']['processor']}, GPU {record['machine']['gpu']}"
+        return pd.DataFrame({"of this run": rows})
+
+    def _datasets(self) -> list[Dataset]:
+        same = self.given is self.training
+        return [self.given] if same else [self.given, self.training]
+
+    def _about(self, dataset: Dataset) -> dict[str, Any]:
+        return {
+            "dataset": dataset.name,
+            "kind": dataset.kind,
+            "fingerprint": self.sources.fingerprints[dataset.kind],
+            "recordings": len(dataset.table),
+            "patients": int(dataset.table["patient"].nunique()),
+        }
+
+    def _training_seconds(self) -> float:
+        done = {o.folder: o.facts["seconds"] for o in self._outcomes.values()}
+        return float(sum(done.values()))
+
+
+def _written(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON: facts, and the scores column by column."""
+    scores = outcome.scores
+    columns: dict[str, Any] = {}
+    for name in scores.columns:
+        values = scores[name].tolist()
+        if scores[name].dtype == np.float64:
+            values = [None if np.isnan(v) else v for v in values]
+        columns[name] = values
+    return {**outcome.facts, "protocol": asdict(outcome.protocol), "scores": columns}
+
+
+def revision() -> str:
+    """The git revision, with '+ changes' where files differ from it; 'unknown' outside git."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head} + changes" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(places.PROJECT), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A record. Raises PecgError when the file is none."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not {"chapter", "key", "trials", "data"} <= set(record):
+            raise ValueError("it lacks the parts of a record")
+    except (OSError, ValueError, TypeError) as error:
+        raise PecgError(f"{path} is no run's record ({error}).") from error
+    return dict(record)
+
+
+def kept(chapter: str) -> list[dict[str, Any]]:
+    """The records of `chapter` in book/results, oldest first."""
+    found = [read_record(path) for path in sorted(places.results().glob(f"{chapter}-*.json"))]
+    return sorted(found, key=lambda record: str(record["made"]))
+
+
+def keep(key: str) -> Path:
+    """Copy the record of the run `key` into book/results. Raises PecgError when there is none.
+
+    The file is named after the chapter, the profile, the dataset and the kind of its data; an
+    older record of the same name is replaced.
+    """
+    found = sorted(places.runs().glob(f"*/{key}*/record.json"))
+    if len(found) != 1:
+        raise PecgError(
+            f"{len(found) or 'No'} finished runs have a key that begins with {key!r}; "
+            f"look in {places.runs()}."
+        )
+    record = read_record(found[0])
+    given = record["data"][0]
+    name = f"{record['chapter']}-{record['profile']}-{given['dataset']}-{given['kind']}.json"
+    target = places.results() / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.whole(target) as scratch:
+        shutil.copyfile(found[0], scratch)
+    return target

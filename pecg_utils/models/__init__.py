@@ -1,0 +1,186 @@
+"""The models of the book: one file each, and the registry that makes them by name.
+
+A model file holds its `nn.Module` and one `ENTRY`. To add a model, write such a file and put its
+name into `NAMES`. Nothing here imports torch until a model is asked for.
+
+Every model takes windows (B, L, T), float32 in normalised units (L leads, T samples), and gives
+logits (B, C).
+"""
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pecg_utils.errors import PecgError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+NAMES = ("resnet1d", "bilstm", "transformer", "mamba2")
+
+Tag = Literal["paper", "code", "ours"]
+
+
+class Size(NamedTuple):
+    """One keyword of a model: its default, whether *paper*, *code* or *ours*, and from where."""
+
+    name: str
+    default: int | float | tuple[int, ...]
+    tag: Tag
+    source: str
+
+
+class Choice(NamedTuple):
+    """A choice of a model that is no number: what was chosen, its tag, and from where."""
+
+    name: str
+    value: str
+    tag: Tag
+    source: str
+
+
+class Stage(NamedTuple):
+    """One step of a model, in the order in which the signal passes it.
+
+    `shape` names the axes of the output after the batch, to be filled in by a run:
+    `"{0} channels × {1} steps"`.
+    """
+
+    name: str
+    module: "nn.Module"
+    detail: str
+    shape: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the registry knows of a model. The bounds include their ends; None is no bound."""
+
+    name: str
+    model: "type[nn.Module]"
+    what: str
+    sizes: tuple[Size, ...]
+    choices: tuple[Choice, ...]
+    min_samples: int
+    max_samples: int | None = None
+    min_leads: int = 1
+    max_leads: int = 16
+
+
+def entry(name: str) -> Entry:
+    """The registry's entry for `name`.
+
+    Raises PecgError when no model has that name.
+    """
+    if name not in NAMES:
+        raise PecgError(f"There is no model {name!r}. {_nearest(name, NAMES)}")
+    found: Entry = importlib.import_module(f"pecg_utils.models.{name}").ENTRY
+    return found
+
+
+def create(name: str, n_leads: int, n_classes: int, n_samples: int, **sizes: object) -> "nn.Module":
+    """A new model with random weights: windows (B, n_leads, n_samples) to logits (B, n_classes).
+
+    Sizes that are not given are the entry's defaults, which are the benchmark paper's wherever
+    that is known. Every model takes windows of other lengths too, within its bounds.
+
+    Raises PecgError on an unknown model or size, on a value that no such model can have, and on
+    leads or samples outside the model's bounds.
+    """
+    known = entry(name)
+    _bounded(name, "leads", n_leads, known.min_leads, known.max_leads)
+    _bounded(name, "classes", n_classes, 1, None)
+    _bounded(name, "samples", n_samples, known.min_samples, known.max_samples)
+    values: dict[str, Any] = {size.name: size.default for size in known.sizes}
+    for key, value in sizes.items():
+        if key not in values:
+            raise PecgError(f"The model {name} has no size {key!r}. {_nearest(key, values)}")
+        values[key] = _checked(name, key, value, values[key])
+    return known.model(n_leads, n_classes, **values)
+
+
+def table(n_leads: int = 12, n_classes: int = 19, n_samples: int = 300) -> "pd.DataFrame":
+    """One row a model at its default sizes, counted and not typed.
+
+    Columns: model, what, weights (trained numbers), multiply_adds (for one window), and the
+    bounds min_samples and max_samples.
+    """
+    import pandas as pd
+
+    rows = []
+    for name in NAMES:
+        known = entry(name)
+        weights, macs = _count(name, n_leads, n_classes, n_samples)
+        rows.append((name, known.what, weights, macs, known.min_samples, known.max_samples))
+    columns = ["model", "what", "weights", "multiply_adds", "min_samples", "max_samples"]
+    return pd.DataFrame(rows, columns=columns).astype({"max_samples": "Int64"})
+
+
+def settings(name: str) -> "pd.DataFrame":
+    """Every size and choice of a model with its tag. Columns: setting, value, tag, source.
+
+    Raises PecgError when no model has that name.
+    """
+    import pandas as pd
+
+    known = entry(name)
+    rows = [(s.name, str(s.default), s.tag, s.source) for s in known.sizes]
+    rows += [(c.name, c.value, c.tag, c.source) for c in known.choices]
+    return pd.DataFrame(rows, columns=["setting", "value", "tag", "source"])
+
+
+def _count(name: str, n_leads: int, n_classes: int, n_samples: int) -> tuple[int, int]:
+    """Weights, and multiply-adds for one window.
+
+    Counted on torch's meta device: there the LSTM and the attention are spelt out as the matrix
+    products that they are, where on the CPU each is one fused operator that the counter misses.
+    It also costs no arithmetic. Additions and products element by element (norms, activations,
+    the residual sums, the passing on of the state-space state) are not counted, as is usual.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        model = create(name, n_leads, n_classes, n_samples).train()
+        window = torch.empty(2, n_leads, n_samples)
+    with FlopCounterMode(display=False) as counter:
+        model(window)
+    weights = sum(p.numel() for p in model.parameters())
+    return weights, counter.get_total_flops() // (2 * 2)  # two windows, two flops a multiply-add
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """What to say instead of `word`."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"Did you mean {close[0]}?" if close else f"There are: {', '.join(names)}."
+
+
+def _bounded(model: str, what: str, value: int, low: int, high: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise PecgError(f"The model {model} was given {value!r} {what}; give a whole number.")
+    if value < low or (high is not None and value > high):
+        bounds = f"at least {low}" if high is None else f"{low} to {high}"
+        raise PecgError(f"The model {model} was given {value} {what}; it takes {bounds}.")
+
+
+def _checked(model: str, key: str, value: object, default: object) -> object:
+    """`value` if it is of the default's kind; counts are from 1, fractions in [0, 1)."""
+    if isinstance(default, tuple):
+        wanted = f"{len(default)} whole numbers from 1"
+        if isinstance(value, list | tuple) and len(value) == len(default):
+            whole = [v for v in value if isinstance(v, int) and not isinstance(v, bool) and v >= 1]
+            if len(whole) == len(value):
+                return tuple(whole)
+    elif isinstance(default, float):
+        wanted = "a number from 0 to below 1"
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
+            return float(value)
+    else:
+        wanted = "a whole number from 1"
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+            return value
+    raise PecgError(f"The size {key} of the model {model} was given as {value!r}; give {wanted}.")
