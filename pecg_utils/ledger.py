@@ -66,7 +66,8 @@ def _twin(parameters: Any) -> Path:
         )
     simulator = TWINS[parameters.dataset]
     name = f"{parameters.dataset}-{parameters.patients}-{simulator.sources()}"
-    return simulator.write(places.twins() / name, parameters.patients)
+    folder: Path = simulator.write(places.twins() / name, parameters.patients)
+    return folder
 
 
 def key_of(chapter: str, parameters: Any, sources: Sources) -> str:
@@ -98,7 +99,10 @@ def start(chapter: str, namespace: Mapping[str, Any]) -> "Run":
 
 @dataclass
 class Run:
-    """A chapter while it runs. given and training: its datasets. folder: where it keeps things."""
+    """A chapter while it runs. given and training: its datasets. folder: where it keeps things.
+
+    reports: what was wrong with the recordings that were read, by set.
+    """
 
     chapter: str
     parameters: Any
@@ -106,7 +110,7 @@ class Run:
     key: str
     folder: Path
     _outcomes: dict[str, Outcome] = field(default_factory=dict, repr=False)
-    _reports: dict[str, Any] = field(default_factory=dict, repr=False)
+    reports: dict[str, Any] = field(default_factory=dict, repr=False)
     _begun: float = field(default_factory=time.perf_counter, repr=False)
 
     @property
@@ -141,7 +145,7 @@ class Run:
         prepared = prepare(
             dataset.only(has), settings, places.windows(), self.sources.fingerprints[dataset.kind]
         )
-        self._reports[f"{dataset.kind}, {len(leads)} leads"] = prepared.report.as_json()
+        self.reports[f"{dataset.kind}, {len(leads)} leads"] = prepared.report.as_json()
         return prepared
 
     def trials(self, prepared: Windows, plan: Sequence[Protocol]) -> list[Outcome]:
@@ -165,27 +169,39 @@ class Run:
             outcomes.append(outcome)
         return outcomes
 
-    def judge(self, outcome: Outcome, prepared: Windows) -> Outcome:
-        """A trained model, tested as it is on the windows of the given data."""
-        sizes = self.sizes(outcome.protocol.model)
-        judged = judge(outcome, prepared, self.given.kind, sizes, self.parameters.resamples)
-        self._outcomes[f"{outcome.folder.name} on {self.given.kind}"] = judged
-        return judged
+    def judged(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Models trained on the twin, tested as they are on all recordings that were given.
+
+        Recordings without any label are in it. An empty list where the models were trained on
+        the given data itself.
+        """
+        if self.given is self.training:
+            return []
+        found = []
+        for outcome in outcomes:
+            prepared = self.windows(self.given, outcome.protocol.leads, labelled=False)
+            if prepared is None:
+                continue
+            sizes = self.sizes(outcome.protocol.model)
+            other = judge(outcome, prepared, self.given.kind, sizes, self.parameters.resamples)
+            self._outcomes[f"{outcome.folder.name} on {self.given.kind}"] = other
+            found.append(other)
+        return found
 
     def sizes(self, model: str) -> dict[str, Any]:
         """The sizes of a model in this run's profile; empty for the paper's own."""
-        return chapters.SMALL[model] if self.parameters.sizes == "small" else {}
+        return chapters.SIZES[self.parameters.sizes][model]
 
-    def finish(self) -> pd.DataFrame:
-        """Write the run's record. Gives the facts that a reader wants to see, as a table."""
-        record = {
+    def record(self) -> dict[str, Any]:
+        """The run's record, as far as the run has come."""
+        return {
             "chapter": self.chapter,
             "key": self.key,
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "profile": self.parameters.profile,
             "parameters": {**self.parameters.model_dump(), "data": self.given.root.name},
             "data": [self._about(dataset) for dataset in self._datasets()],
-            "quality": self._reports,
+            "quality": self.reports,
             "versions": machine.versions(),
             "revision": revision(),
             "machine": machine.facts(),
@@ -194,7 +210,11 @@ class Run:
             "peak_memory_mib": machine.peak_memory_mib(),
             "trials": [_written(outcome) for outcome in self._outcomes.values()],
         }
-        files.write_text(self.folder / "record.json", json.dumps(record, indent=1))
+
+    def finish(self) -> pd.DataFrame:
+        """Write the run's record. Gives the facts that a reader wants to see, as a table."""
+        record = self.record()
+        files.write_text(self.folder / "record.json", json.dumps(record))
         shown = ["chapter", "key", "profile", "revision", "seconds", "peak_memory_mib"]
         rows = {name: record[name] for name in shown}
         rows["data"] = "; ".join(
@@ -219,6 +239,40 @@ class Run:
     def _training_seconds(self) -> float:
         done = {o.folder: o.facts["seconds"] for o in self._outcomes.values()}
         return float(sum(done.values()))
+
+
+def rows(trials: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The scores of some trials of a record, one row a (trial, metric, label).
+
+    Columns: name, data, windows (of the test side), metric, label, value, low, high, positives.
+    """
+    parts = []
+    for trial in trials:
+        part = pd.DataFrame(trial["scores"])
+        part.insert(0, "name", trial["name"])
+        part.insert(1, "data", trial["data"])
+        part.insert(2, "windows", trial["split"]["windows"]["test"])
+        parts.append(part)
+    table = pd.concat(parts, ignore_index=True)
+    return table.astype({"value": float, "low": float, "high": float})
+
+
+def scores(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """The scores of some outcomes, as `rows` gives them."""
+    return rows([_written(outcome) for outcome in outcomes])
+
+
+def faults(reports: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Recordings a fault, for each set of recordings that was read: a table to show."""
+    found = []
+    for name, report in reports.items():
+        listed = pd.DataFrame(report["faults"], columns=["record", "fault", "detail", "excluded"])
+        row: dict[str, Any] = {"recordings": name, "looked at": report["checked"]}
+        row["shut out"] = listed.loc[listed["excluded"].astype(bool), "record"].nunique()
+        for fault, part in listed.groupby("fault"):
+            row[str(fault)] = part["record"].nunique()
+        found.append(row)
+    return pd.DataFrame(found).set_index("recordings").fillna(0).astype(int)
 
 
 def _written(outcome: Outcome) -> dict[str, Any]:

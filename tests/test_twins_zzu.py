@@ -202,7 +202,9 @@ def test_findings_follow_the_simulated_rate(twin: Path) -> None:
     assert "A1" not in aha
 
 
-def test_same_bytes_for_any_number_of_workers(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_same_bytes_for_any_number_of_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real_plan = zzu_plan.plan
 
     def short(patients: int, seed: int = 0) -> list[zzu_plan.Planned]:
@@ -253,7 +255,7 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     assert len(table(tmp_path)) == 1
 
 
-def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 

@@ -8,6 +8,7 @@ logits (B, C).
 """
 
 import difflib
+import functools
 import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -132,6 +133,7 @@ def settings(name: str) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=["setting", "value", "tag", "source"])
 
 
+@functools.cache
 def _count(name: str, n_leads: int, n_classes: int, n_samples: int) -> tuple[int, int]:
     """Weights, and multiply-adds for one window.
 

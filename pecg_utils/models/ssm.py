@@ -36,7 +36,15 @@ def ssd(
     Half precisions are computed in float32 throughout, under autocast too: the inputs lose
     nothing more than they have lost.
 
-    The result does not depend on `chunk`; the time does. SPEED
+    The result does not depend on `chunk`; the time does. Forward and backward on one CPU core at
+    the benchmark's sizes (H 32, P 8, N 64), in seconds of processor time:
+
+    ============== ==== ==== ==== ==== ==== ==== ==== ====
+    chunk            10   16   20   25   30   32   50   64
+    16 × T = 300   0.15 0.12 0.11 0.11 0.12 0.14 0.16 0.28
+    8 × T = 1000   0.28 0.21 0.21 0.21 0.24 0.24 0.40 0.57
+    ============== ==== ==== ==== ==== ==== ==== ==== ====
+
 
     Raises ValueError when `chunk` is below 1 or G does not divide H.
     """

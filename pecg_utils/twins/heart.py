@@ -145,7 +145,7 @@ def _qrs(heart: Heart, shape: Shape) -> tuple[Vectors, Vectors, Vectors]:
     points = np.stack(
         [
             _vector(0.3 * heart.r_v1, -heart.q_v6, -0.05, -0.06 * down),
-            _vector(heart.r_v1, (0.3 + 0.3 * young) * heart.r_v6, 0.6 * side, 0.6 * down),
+            _vector(heart.r_v1, (0.05 + 0.1 * young) * heart.r_v6, 0.6 * side, 0.6 * down),
             _vector(-heart.s_v1 * (1.0 - 0.6 * young), heart.r_v6, side, down),
             _vector(
                 heart.r2_v1 - heart.s_v1 * (0.15 + 0.85 * young),

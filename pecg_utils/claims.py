@@ -1,0 +1,139 @@
+"""What each paper reports, beside what was measured here.
+
+A claim is a number in a paper, kept in claims/<chapter>.yaml with where it was read. It is joined
+to the trial of a record that follows the paper's protocol, and to the trial of the same model under
+the sound one: the patient split, normalised by the training side.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+FOLDER = Path(__file__).resolve().parent / "claims"
+SOUND = {"split": "patient", "normalise": "train"}
+NEAR_POINTS = 2.0  # of per cent
+
+
+class Claim(BaseModel):
+    """One number that a paper reports. unit: "%" where the paper gives per cent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    model: str
+    leads: int
+    metric: Literal["hamming_loss", "f1"]
+    value: float
+    unit: Literal["", "%"] = ""
+    read: str
+
+
+class Paper(BaseModel):
+    """All that a paper reports. protocol: how, as far as it is known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    paper: str
+    dataset: str
+    protocol: dict[str, str]
+    claims: list[Claim]
+
+
+def load(chapter: str) -> Paper:
+    """The claims of a chapter's paper."""
+    text = (FOLDER / f"{chapter}.yaml").read_text(encoding="utf-8")
+    return Paper.model_validate(yaml.safe_load(text))
+
+
+def verdict(claim: Claim, value: float, low: float, high: float, kind: str) -> tuple[str, str]:
+    """The verdict on a claim, and why.
+
+    value, low, high: measured, in the claim's unit. kind: of the data. Only full data earns one:
+    reproduced, when the claim lies in the interval; near, within two points of per cent; else not
+    reproduced. Two points are more than any Hamming loss that is claimed, so that metric knows
+    no 'near'.
+    """
+    if kind != "full":
+        what = {"twin": "simulated recordings", "subset": "a part of the release"}[kind]
+        return "not comparable", f"measured on {what}"
+    if low <= claim.value <= high:
+        return "reproduced", "the claim lies in the interval"
+    distance = abs(claim.value - value)
+    if claim.unit == "%" and distance <= NEAR_POINTS:
+        return "near", f"{distance:.1f} points away"
+    return "not reproduced", f"{distance:.3g} away and outside the interval"
+
+
+def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
+    """One row a claim: what the paper says, and what the run of `record` measured.
+
+    Columns: claim, model, leads, metric, unit, claimed, value, low, high (the paper's protocol),
+    sound, sound_low, sound_high, data, verdict, why, key, read. What was not measured is NaN.
+    """
+    paper = load(chapter)
+    rows = []
+    for claim in paper.claims:
+        factor = 100.0 if claim.unit == "%" else 1.0
+        same = record["data"][0]["dataset"] == paper.dataset
+        ours = _score(record, claim, paper.protocol) if same else None
+        sound = _score(record, claim, SOUND) if same else None
+        value, low, high = (float("nan"),) * 3
+        kind = record["data"][0]["kind"]
+        said = ("not comparable", "not measured in this run")
+        if ours is not None:
+            value, low, high, kind = (*(factor * x for x in ours[:3]), ours[3])
+            said = verdict(claim, value, low, high, kind)
+        elif not same:
+            said = ("not comparable", "another dataset")
+        rows.append(
+            {
+                "claim": claim.id,
+                "model": claim.model,
+                "leads": claim.leads,
+                "metric": claim.metric,
+                "unit": claim.unit,
+                "claimed": claim.value,
+                "value": value,
+                "low": low,
+                "high": high,
+                "sound": factor * sound[0] if sound else float("nan"),
+                "sound_low": factor * sound[1] if sound else float("nan"),
+                "sound_high": factor * sound[2] if sound else float("nan"),
+                "data": kind,
+                "verdict": said[0],
+                "why": said[1],
+                "key": record["key"],
+                "read": claim.read,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _score(
+    record: dict[str, Any], claim: Claim, wanted: dict[str, str]
+) -> tuple[float, float, float, str] | None:
+    """The claim's metric in the trial that follows `wanted`: value, low, high, kind of data."""
+    for trial in record["trials"]:
+        protocol = trial["protocol"]
+        fits = (
+            protocol["model"] == claim.model
+            and protocol["cohort"] == f"{claim.leads}-lead"
+            and len(protocol["leads"]) == claim.leads
+            and protocol["labels"] == "real"
+            and protocol["antialias"]
+            and "trained_on" not in trial
+            and all(protocol[name] == value for name, value in wanted.items())
+        )
+        if not fits:
+            continue
+        scores = trial["scores"]
+        for metric, label, *numbers in zip(
+            *(scores[c] for c in ("metric", "label", "value", "low", "high")), strict=True
+        ):
+            if metric == claim.metric and label == "macro":
+                value, low, high = (float("nan") if x is None else float(x) for x in numbers)
+                return value, low, high, trial["data"]
+    return None

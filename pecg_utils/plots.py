@@ -1,0 +1,238 @@
+"""The pictures of the chapters. Each function draws one and gives the figure."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from pecg_utils.data.recording import Dataset, Recording
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, GREY = "#1f2933", "#8a94a0"
+OURS, PAPER, SOUND = "#c2571a", "#1f2933", "#1d6fa5"  # legible to colour-blind readers
+_PALETTE = ["#1d6fa5", "#c2571a", "#2e8b57", "#8a5fb0"]
+METRICS = {
+    "auroc": "macro AUROC",
+    "average_precision": "macro average precision",
+    "f1": "macro F1",
+    "hamming_loss": "Hamming loss",
+}
+
+
+def _figure(
+    width: float, height: float, rows: int = 1, columns: int = 1
+) -> "tuple[Figure, list[Axes]]":
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width, height), layout="constrained", squeeze=False
+    )
+    flat = list(axes.ravel())
+    for axis in flat:
+        axis.spines[["top", "right"]].set_visible(False)
+    plt.close(figure)  # shown by the notebook as the cell's value, once
+    return figure, flat
+
+
+def ecg(recording: Recording, start: float = 0.0) -> "Figure":
+    """Ten seconds as a cardiologist sees them: 25 mm/s and 10 mm/mV on millimetre paper.
+
+    Three rows of 2.5 s a lead, and lead II whole beneath them. A lead that is not there is left
+    blank. start: in s. The figure is as large as the paper would be, at 25.4 mm an inch.
+    """
+    import matplotlib.pyplot as plt
+
+    layout = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", "V3", "V6"]]
+    millimetres_high, row_height = 130, 30
+    figure = plt.figure(figsize=(262 / 25.4, (millimetres_high + 12) / 25.4))
+    axis = figure.add_axes((0.01, 0.02, 0.98, 0.88))
+    plt.close(figure)
+    first = int(start * recording.fs)
+    piece = recording.signal[first : first + int(10 * recording.fs)]  # (T, L)
+    piece = piece - np.median(piece, axis=0)
+    _paper_grid(axis, 250, millimetres_high)
+    at = {lead: column for column, lead in enumerate(recording.leads)}
+    for row, names in enumerate([*layout, ["II"]]):
+        middle = millimetres_high - row_height * (row + 0.5) - 5
+        share = 10.0 / len(names)
+        for place, lead in enumerate(names):
+            axis.text(place * share * 25 + 1, middle + 11, lead, fontsize=10, color=INK)
+            if lead not in at:
+                continue
+            low, high = (int(s * recording.fs) for s in (place * share, (place + 1) * share))
+            trace = piece[low:high, at[lead]]
+            x = (np.arange(len(trace)) / recording.fs + place * share) * 25
+            axis.plot(x, np.clip(trace * 10, -14, 14) + middle, color=INK, linewidth=0.8)
+    years = recording.age_days / 365.25
+    age = f"{years:.1f} years" if years >= 1 else f"{recording.age_days:.0f} days"
+    named = ", ".join(recording.labels) or "none of the labels"
+    axis.set_title(
+        f"{recording.record}: {recording.sex}, {age}; {named}\n25 mm/s, 10 mm/mV",
+        fontsize=10,
+        loc="left",
+    )
+    return figure
+
+
+def _paper_grid(axis: "Axes", width: int, height: int) -> None:
+    axis.set(xlim=(0, width), ylim=(0, height), xticks=[], yticks=[])
+    for step, colour, line in ((1, "#f7d9d3", 0.4), (5, "#eba99c", 0.7)):
+        axis.vlines(np.arange(0, width + 1, step), 0, height, color=colour, linewidth=line)
+        axis.hlines(np.arange(0, height + 1, step), 0, width, color=colour, linewidth=line)
+    axis.spines[:].set_visible(False)
+
+
+def cohort(dataset: Dataset) -> "Figure":
+    """Who is in a dataset: ages by number of leads, and recordings a label."""
+    figure, (ages, labels) = _figure(10, 4.6, 1, 2)
+    years = dataset.table["age_days"] / 365.25
+    numbers = sorted(dataset.table["n_leads"].dropna().unique())
+    ages.hist(
+        [years[dataset.table["n_leads"] == n].dropna() for n in numbers],
+        bins=list(np.linspace(0, max(16, float(years.max())), 17)),
+        stacked=True,
+        color=_PALETTE[: len(numbers)],
+        label=[f"{n:.0f} leads" for n in numbers],
+    )
+    ages.set(xlabel="age (years)", ylabel="recordings")
+    ages.set_title(f"{len(years):,} recordings by age", loc="left", fontsize=11)
+    ages.legend(frameon=False)
+    counts = dataset.labels.sum()[::-1]
+    names = [f"{dataset.label_names[code]} [{code}]" for code in counts.index]
+    labels.barh(names, counts.to_numpy(), color=SOUND)
+    labels.tick_params(axis="y", labelsize=8)
+    labels.bar_label(labels.containers[0], fontsize=8, padding=2)
+    labels.set_xlabel("recordings")
+    labels.set_title("recordings by label", loc="left", fontsize=11)
+    return figure
+
+
+def curves(outcomes: "Sequence[object]") -> "Figure":
+    """Loss and validation macro F1 by epoch, a line a trial; a dot where the epoch was kept."""
+    from pecg_utils.trial import Outcome
+
+    figure, (losses, scores) = _figure(10, 3.8, 1, 2)
+    for number, outcome in enumerate(outcomes):
+        assert isinstance(outcome, Outcome)
+        colour = _PALETTE[number % len(_PALETTE)]
+        epochs = outcome.curves["epoch"]
+        name = outcome.protocol.model
+        losses.plot(epochs, outcome.curves["train_loss"], color=colour, label=name)
+        scores.plot(epochs, outcome.curves["validation_f1"], color=colour, label=name)
+        best = outcome.facts["best_epoch"]
+        scores.plot(best, outcome.curves["validation_f1"].iloc[best - 1], "o", color=colour)
+    losses.set(xlabel="epoch", ylabel="weighted loss, training side", ylim=(0, None))
+    scores.set(xlabel="epoch", ylabel="macro F1, validation side", ylim=(0, None))
+    losses.legend(frameon=False)
+    return figure
+
+
+def forest(rows: pd.DataFrame, metrics: Sequence[str] = ("auroc", "f1")) -> "Figure":
+    """A line a trial, a panel a metric: the value and its interval over patients.
+
+    rows: with name, metric, value, low, high, as Run.rows gives them. In a panel of the AUROC
+    the dotted line at 0.5 is chance.
+    """
+    names = list(dict.fromkeys(rows["name"]))
+    figure, panels = _figure(10, 1.1 + 0.42 * len(names), 1, len(metrics))
+    for panel, metric in zip(panels, metrics, strict=True):
+        chosen = rows[rows["metric"] == metric].set_index("name").reindex(names)
+        places = np.arange(len(names))[::-1]
+        panel.hlines(places, chosen["low"], chosen["high"], color=SOUND, linewidth=2)
+        panel.plot(chosen["value"], places, "o", color=SOUND)
+        for place, value in zip(places, chosen["value"], strict=True):
+            if np.isfinite(value):
+                panel.annotate(
+                    f"{value:.3f}",
+                    (value, place),
+                    (0, 6),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8,
+                    color=INK,
+                )
+        panel.set_yticks(places, names if panel is panels[0] else [])
+        panel.set_ylim(-0.6, len(names) - 0.3)
+        panel.set_xlabel(METRICS[metric])
+        if metric == "auroc":
+            panel.axvline(0.5, color=GREY, linestyle=":")
+            panel.set_xlim(min(0.4, float(np.nanmin(chosen["low"].fillna(0.4)))), 1.0)
+        else:
+            panel.set_xlim(0, None if metric == "hamming_loss" else 1.0)
+    return figure
+
+
+def claims(table: pd.DataFrame) -> "Figure":
+    """Macro F1 of each model: the claim, our value under its protocol, and under the sound one.
+
+    table: as claims.join gives it.
+    """
+    chosen = table[table["metric"] == "f1"]
+    figure, panels = _figure(10, 3.6, 1, 2)
+    for panel, leads in zip(panels, (9, 12), strict=True):
+        part = chosen[chosen["leads"] == leads].reset_index(drop=True)
+        places = np.arange(len(part))[::-1]
+        panel.plot(part["claimed"], places, "D", color=PAPER, label="the paper's claim")
+        for columns, colour, shift, name in (
+            (("value", "low", "high"), OURS, 0.16, "here, the paper's protocol"),
+            (("sound", "sound_low", "sound_high"), SOUND, -0.16, "here, patients kept apart"),
+        ):
+            value, low, high = (part[c] for c in columns)
+            panel.hlines(places + shift, low, high, color=colour, linewidth=2)
+            panel.plot(value, places + shift, "o", color=colour, label=name)
+        panel.set_yticks(places, part["model"] if leads == 9 else [])
+        panel.set(xlim=(0, 100), ylim=(-0.6, len(part) - 0.4), xlabel="macro F1 (%)")
+        kinds = ", ".join(sorted(set(part["data"])))
+        panel.set_title(f"{leads} leads; ours on: {kinds}", loc="left", fontsize=11)
+    panels[0].legend(frameon=False, fontsize=8, loc="lower left")
+    return figure
+
+
+def per_class(rows: pd.DataFrame, names: dict[str, str], metric: str = "auroc") -> "Figure":
+    """A line a label: the value and interval of each trial, and the share of positives.
+
+    rows: with name, label, metric, value, low, high, positives, windows.
+    """
+    rows = rows[(rows["metric"] == metric) & (rows["label"] != "macro")]
+    trials = list(dict.fromkeys(rows["name"]))
+    labels = list(dict.fromkeys(rows["label"]))
+    figure, (values, shares) = _figure(10, 1 + 0.36 * len(labels), 1, 2)
+    places = np.arange(len(labels))[::-1]
+    for number, trial in enumerate(trials):
+        part = rows[rows["name"] == trial].set_index("label").reindex(labels)
+        shift = (number - (len(trials) - 1) / 2) * -0.24
+        colour = (OURS, SOUND)[number % 2]
+        values.hlines(places + shift, part["low"], part["high"], color=colour, linewidth=1.5)
+        values.plot(part["value"], places + shift, "o", color=colour, markersize=4, label=trial)
+        share = 100 * part["positives"] / part["windows"]
+        shares.barh(places + shift, share, height=0.22, color=colour)
+    values.axvline(0.5, color=GREY, linestyle=":")
+    values.set_yticks(places, [f"{names[label]} [{label}]" for label in labels], fontsize=8)
+    values.set_xlim(0, 1.02)
+    values.set_xlabel({"auroc": "AUROC", "average_precision": "average precision"}[metric])
+    values.legend(frameon=False, fontsize=8, loc="lower left")
+    shares.set_yticks(places, [])
+    shares.set_xlabel("test windows that carry the label (%)")
+    return figure
+
+
+def bands(table: pd.DataFrame) -> "Figure":
+    """Macro AUROC by band of age, as trial.by_age gives it."""
+    figure, (panel,) = _figure(8, 1.1 + 0.42 * len(table))
+    places = np.arange(len(table))[::-1]
+    panel.hlines(places, table["low"], table["high"], color=SOUND, linewidth=2)
+    panel.plot(table["value"], places, "o", color=SOUND)
+    panel.axvline(0.5, color=GREY, linestyle=":")
+    names = [
+        f"{band}\n{patients} children, {windows} windows"
+        for band, patients, windows in zip(
+            table["band"], table["patients"], table["windows"], strict=True
+        )
+    ]
+    panel.set_yticks(places, names, fontsize=8)
+    panel.set(xlim=(0, 1.02), ylim=(-0.6, len(table) - 0.4), xlabel="macro AUROC")
+    return figure

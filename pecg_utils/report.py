@@ -1,0 +1,238 @@
+"""The book's generated pages, made from docstrings, the registry and the kept records.
+
+Nothing in them is typed by hand: a data card is its reader's docstring, the table of models is
+counted, and the tables of results come from records. They go to book/generated, which git ignores.
+"""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from pecg_utils import chapters, claims, files, keys, ledger, places, plots
+from pecg_utils.data import ptbxl, zzu
+
+CARDS: dict[str, ModuleType] = {"zzu": zzu, "ptbxl": ptbxl}
+
+
+def write_all() -> list[Path]:
+    """Write every generated page whose content changed; gives those."""
+    folder = places.PROJECT / "book" / "generated"
+    pages = {f"dataset-{name}.md": data_card(module) for name, module in CARDS.items()}
+    written = []
+    for chapter in chapters.CHAPTERS:
+        shown = _shown(chapter)
+        records = ledger.kept(chapter)
+        pages["claims.md"] = claims_page(chapter, ([shown] if shown else []) + records)
+        pages[f"{chapter}-kept.md"] = kept_fragment(records, folder)
+    models = folder / "models.md"
+    mark = _models_mark()
+    if not (models.is_file() and mark in models.read_text(encoding="utf-8")):
+        pages["models.md"] = models_page(mark)
+    for name, text in pages.items():
+        target = folder / name
+        if not (target.is_file() and target.read_text(encoding="utf-8") == text):
+            files.write_text(target, text)
+            written.append(target)
+    return written
+
+
+def data_card(module: ModuleType) -> str:
+    """A dataset's page: its reader's docstring and its labels."""
+    text = inspect.getdoc(module) or ""
+    title, _, body = text.partition("\n")
+    name, _, what = title.partition(": ")
+    known = getattr(module, "LABELS", None) or getattr(module, "SUPERCLASSES", {})
+    rows = []
+    for code, words in known.items():
+        group, category = words if isinstance(words, tuple) else ("", words)
+        rows.append({"code": f"`{code}`", "label": category, "group": group})
+    table = pd.DataFrame(rows)
+    if (table["group"] == "").all():
+        table = table.drop(columns="group")
+    return (
+        f"# {name}\n\n{what[:1].upper()}{what[1:]}\n{body}\n\n"
+        f"## The {len(table)} labels\n\n{markdown(table)}\n"
+    )
+
+
+def _models_mark() -> str:
+    sources = keys.reachable("import pecg_utils.models")
+    return f"<!-- {files.fingerprint(path.read_bytes() for path in sources)} -->"
+
+
+def models_page(mark: str) -> str:
+    """Every model: weights and multiply-adds, counted, and where each size comes from."""
+    from pecg_utils import models
+
+    counted = models.table()
+    shown = pd.DataFrame(
+        {
+            "model": counted["model"],
+            "what": counted["what"],
+            "weights": counted["weights"].map("{:,}".format),
+            "multiply-adds a window": counted["multiply_adds"].map("{:,}".format),
+            "shortest window": counted["min_samples"].astype(str) + " samples",
+        }
+    )
+    parts = [
+        "# Models",
+        "Counted on one window of 12 leads and 300 samples, with 19 labels, at the sizes of the "
+        "table below. Windows of other lengths and other leads work within the bounds.",
+        markdown(shown),
+        "## Where each size comes from",
+        "The tags say who chose it: {tag}`paper`, {tag}`code` or {tag}`ours`.",
+    ]
+    for name in counted["model"]:
+        settings = models.settings(name)
+        settings["tag"] = settings["tag"].map("{{tag}}`{}`".format)
+        parts += [f"### {name}", markdown(settings)]
+    return "\n\n".join([*parts, mark]) + "\n"
+
+
+def claims_page(chapter: str, records: list[dict[str, Any]]) -> str:
+    """Every claim of a chapter with its source, and each record's measurement beside it."""
+    paper = claims.load(chapter)
+    listed = pd.DataFrame(
+        {
+            "claim": [claim.id for claim in paper.claims],
+            "paper": [f"{claim.value}{claim.unit}" for claim in paper.claims],
+            "read in": [claim.read for claim in paper.claims],
+        }
+    )
+    parts = [
+        "# Claims and measurements",
+        f"What {paper.paper} reports, and what was measured here under the same protocol. "
+        "How a verdict is given: {ref}`verdicts`.",
+    ]
+    for record in records:
+        joined = claims.join(chapter, record)
+        measured = joined[joined["value"].notna()]
+        about = f"## {_title(record)}\n\n{_about(record)}"
+        if measured.empty:
+            why = joined["why"].iloc[0]
+            parts += [about, f"No claim is comparable with this record: {why}."]
+            continue
+        table = pd.DataFrame(
+            {
+                "claim": measured["claim"],
+                "paper": [
+                    f"{v}{u}" for v, u in zip(measured["claimed"], measured["unit"], strict=True)
+                ],
+                "here, its protocol": _with_interval(measured, "value", "low", "high"),
+                "here, by patient": _with_interval(measured, "sound", "sound_low", "sound_high"),
+                "data": measured["data"].map("{{tag}}`{}`".format),
+                "verdict": measured["verdict"] + ": " + measured["why"],
+            }
+        )
+        parts += [about, markdown(table)]
+    parts += ["## Where each claim was read", markdown(listed)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _with_interval(table: pd.DataFrame, value: str, low: str, high: str) -> list[str]:
+    shown = []
+    for metric, v, a, b in zip(table["metric"], table[value], table[low], table[high], strict=True):
+        digits = 4 if metric == "hamming_loss" else 1
+        shown.append("not run" if pd.isna(v) else interval(v, a, b, digits))
+    return shown
+
+
+def interval(value: float, low: float, high: float, digits: int = 3) -> str:
+    """`0.712 (0.680 to 0.741)`; the value alone where the interval is undefined."""
+    if pd.isna(value):
+        return "undefined"
+    if pd.isna(low):
+        return f"{value:.{digits}f}"
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def kept_fragment(records: list[dict[str, Any]], folder: Path) -> str:
+    """The kept records of a chapter, each as a table and a picture, for the chapter's page."""
+    if not records:
+        return "No record is kept yet.\n"
+    parts = []
+    for record in records:
+        name = f"{record['chapter']}-{record['key']}"
+        rows = ledger.rows(record["trials"])
+        rows["name"] = rows["name"].where(
+            rows["data"] != record["data"][0]["kind"], rows["name"]
+        ) + [f" [{kind}]" for kind in rows["data"]]
+        macro = rows[rows["label"] == "macro"]
+        picture = folder / f"{name}.svg"
+        if not picture.is_file():
+            with files.whole(picture) as scratch:
+                figure = plots.forest(macro, ("auroc", "f1"))
+                scratch.parent.mkdir(parents=True, exist_ok=True)
+                figure.savefig(scratch, format="svg", metadata={"Date": None})
+        alt = f"Macro AUROC and macro F1 with intervals for each trial of {_title(record)}"
+        parts += [
+            f"### {_title(record)}",
+            _about(record),
+            f"```{{image}} ../generated/{picture.name}\n:alt: {alt}\n```",
+            markdown(_trials_table(macro)),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _trials_table(macro: pd.DataFrame) -> pd.DataFrame:
+    shown: dict[str, list[str]] = {}
+    for metric, words in {**plots.METRICS, "hamming_loss_all_zero": "all-zero answer"}.items():
+        part = macro[macro["metric"] == metric]
+        digits = 4 if metric.startswith("hamming") else 3
+        shown[words] = [
+            interval(v, a, b, digits)
+            for v, a, b in zip(part["value"], part["low"], part["high"], strict=True)
+        ]
+    first = macro[macro["metric"] == "auroc"]
+    names = [name.rpartition(" [")[0] for name in first["name"]]
+    tags = [f"{{tag}}`{kind}`" for kind in first["data"]]
+    return pd.DataFrame({"trial": names, "data": tags, **shown})
+
+
+def _title(record: dict[str, Any]) -> str:
+    given = record["data"][0]
+    return f"{given['dataset']}, {given['kind']}, profile {record['profile']}"
+
+
+def _about(record: dict[str, Any]) -> str:
+    data = "; ".join(
+        f"{d['dataset']} {{tag}}`{d['kind']}`, {d['recordings']:,} recordings of "
+        f"{d['patients']:,} patients"
+        for d in record["data"]
+    )
+    minutes = record["training_seconds"] / 60
+    return (
+        f"Record `{record['key']}`, made {record['made'][:10]} at revision "
+        f"`{record['revision']}`: {data}. {len(record['trials'])} trials, {minutes:.1f} minutes "
+        f"of training, {record['peak_memory_mib']:,.0f} MiB at most, on "
+        f"{record['machine']['processor']} with {record['machine']['cores']} cores, "
+        f"GPU {record['machine']['gpu']}."
+    )
+
+
+def _shown(chapter: str) -> dict[str, Any] | None:
+    """The record of the run that is the chapter's page now."""
+    page = places.page(chapter)
+    if not page.is_file():
+        return None
+    text = page.read_bytes()
+    for record in places.runs().glob(f"{chapter}/*/record.json"):
+        executed = record.with_name(f"{chapter}.ipynb")
+        if executed.is_file() and executed.read_bytes() == text:
+            return ledger.read_record(record)
+    return None
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table in Markdown, its cells as they are."""
+
+    def line(cells: Iterator[Any]) -> str:
+        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+    head = line(iter(table.columns))
+    rule = line(iter(["---"] * len(table.columns)))
+    return "\n".join([head, rule, *(line(iter(row)) for row in table.itertuples(index=False))])

@@ -1,0 +1,85 @@
+"""Findings in sentences, with the measured numbers put in by code and never by hand."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pecg_utils.plots import METRICS
+from pecg_utils.trial import Outcome
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+
+    from pecg_utils.ledger import Run
+
+
+def _markdown(text: str) -> "Markdown":
+    from IPython.display import Markdown
+
+    return Markdown(text)
+
+
+def measured(outcome: Outcome, metric: str = "auroc") -> str:
+    """`0.712 (95 % interval 0.680 to 0.741)`."""
+    row = outcome.value(metric)
+    if row["low"] != row["low"]:  # NaN: too few patients for an interval
+        return f"{row['value']:.3f} (too few patients for an interval)"
+    return f"{row['value']:.3f} (95 % interval {row['low']:.3f} to {row['high']:.3f})"
+
+
+def about(run: "Run") -> "Markdown":
+    """What made this page: profile, data, models' sizes."""
+    p, given, training = run.parameters, run.given, run.training
+    text = (
+        f"This page was made at the profile `{p.profile}` on {given.name} *{given.kind}*: "
+        f"{len(given.table):,} recordings of {given.table['patient'].nunique():,} patients. "
+        f"Models of the {p.sizes} sizes, {p.epochs} epochs, seed {p.seed}."
+    )
+    if training is not given:
+        text += (
+            f" That is too few to train on, so the models were trained on the *{training.kind}*, "
+            f"{len(training.table):,} recordings of {training.table['patient'].nunique():,} "
+            "simulated patients, and tested on the real recordings as they are. "
+            "Every result below says which it is."
+        )
+    if training.kind == "twin":
+        text += " A result from a twin is no reproduction."
+    return _markdown(text)
+
+
+def contrast(first: Outcome, second: Outcome, metric: str = "auroc") -> "Markdown":
+    """Two trials against each other: both values, and whether their intervals meet."""
+    a, b = first.value(metric), second.value(metric)
+    apart = a["low"] > b["high"] or b["low"] > a["high"]
+    distance = abs(a["value"] - b["value"])
+    meet = "the intervals do not meet" if apart else "the intervals overlap"
+    return _markdown(
+        f"On the *{first.kind}*, {METRICS[metric]} is {measured(first, metric)} with "
+        f"*{first.protocol.name}*, and {measured(second, metric)} with *{second.protocol.name}*. "
+        f"The distance is {distance:.3f}; {meet}."
+    )
+
+
+def hamming(outcome: Outcome) -> "Markdown":
+    """Hamming loss beside that of the answer 'no' to everything."""
+    loss, zero = outcome.value("hamming_loss")["value"], outcome.value("hamming_loss_all_zero")
+    relation = "worse" if loss > zero["value"] else "better"
+    return _markdown(
+        f"On the *{outcome.kind}*, *{outcome.protocol.name}* has a Hamming loss of {loss:.4f}. "
+        f"Answering 'no' to every label has {zero['value']:.4f}. The model is {relation} than "
+        "saying nothing, by this measure."
+    )
+
+
+def best(outcomes: Sequence[Outcome], metric: str = "auroc") -> "Markdown":
+    """Which trial is highest, and which others its interval does not set apart."""
+    ranked = sorted(outcomes, key=lambda o: -o.value(metric)["value"])
+    top = ranked[0]
+    low = top.value(metric)["low"]
+    level = [o.protocol.model for o in ranked[1:] if not o.value(metric)["high"] < low]
+    text = (
+        f"On the *{top.kind}*, the highest {METRICS[metric]} is that of `{top.protocol.model}`: "
+        f"{measured(top, metric)}."
+    )
+    if level:
+        text += " Its interval overlaps with " + ", ".join(f"`{name}`" for name in level) + "."
+    return _markdown(text)
