@@ -85,7 +85,7 @@ CHAPTERS: dict[str, tuple[type[BaseModel], dict[str, dict[str, Any]]]] = {
                 "resamples": 100,
             },
             "demo": {**_COMMON, "patients": 150, "epochs": 10, "lr": 2e-3, "sizes": "tiny"},
-            "study": {**_COMMON, "patients": 500, "epochs": 20, "lr": 2e-3, "sizes": "small"},
+            "study": {**_COMMON, "patients": 400, "epochs": 15, "lr": 2e-3, "sizes": "small"},
             "paper": {**_COMMON, "patients": 2597, "epochs": 200, "sizes": "paper"},
         },
     ),

@@ -112,6 +112,44 @@ def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def shown(joined: pd.DataFrame) -> pd.DataFrame:
+    """The joined table as a reader wants it: numbers with their intervals, in words."""
+    percent = joined["unit"] == "%"
+    metric = joined["metric"].map({"f1": "macro F1 (%)", "hamming_loss": "Hamming loss"})
+    table = pd.DataFrame(
+        {
+            "leads": joined["leads"],
+            "metric": metric,
+            "paper": joined["claimed"].astype(str),
+            "here, its protocol": _in_words(joined, "value", "low", "high", percent),
+            "here, by patient": _in_words(joined, "sound", "sound_low", "sound_high", percent),
+            "data": joined["data"],
+            "verdict": joined["verdict"],
+        }
+    )
+    table.index = pd.Index(joined["model"], name="model")
+    return table
+
+
+def _in_words(
+    joined: pd.DataFrame, value: str, low: str, high: str, percent: "pd.Series[bool]"
+) -> list[str]:
+    columns = (joined[value], joined[low], joined[high], percent)
+    return [
+        "not run" if pd.isna(v) else interval(v, a, b, 1 if points else 4)
+        for v, a, b, points in zip(*columns, strict=True)
+    ]
+
+
+def interval(value: float, low: float, high: float, digits: int = 3) -> str:
+    """`0.712 (0.680 to 0.741)`; the value alone where the interval is undefined."""
+    if pd.isna(value):
+        return "undefined"
+    if pd.isna(low):
+        return f"{value:.{digits}f}"
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
 def _score(
     record: dict[str, Any], claim: Claim, wanted: dict[str, str]
 ) -> tuple[float, float, float, str] | None:

@@ -104,6 +104,7 @@ def draw(model: Staged, n_leads: int, n_samples: int) -> "Figure":
         _arrow(axes, y, "" if last else step.shape)
         y += GAP
     _pill(axes, y, steps[-1].shape)
+    plt.close(figure)  # shown by the notebook as the cell's value, once
     return figure
 
 

@@ -65,4 +65,4 @@ def fingerprint(parts: Iterable[bytes | str]) -> str:
 def file_digest(path: Path) -> bytes:
     """The digest of a file's contents."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+        return hashlib.file_digest(file, "sha256").digest()

@@ -148,8 +148,13 @@ class Run:
         self.reports[f"{dataset.kind}, {len(leads)} leads"] = prepared.report.as_json()
         return prepared
 
-    def trials(self, prepared: Windows, plan: Sequence[Protocol]) -> list[Outcome]:
-        """Each protocol of `plan` carried out on the windows, or read back if it was before."""
+    def trials(self, prepared: Windows | None, plan: Sequence[Protocol]) -> list[Outcome]:
+        """Each protocol of `plan` carried out on the windows, or read back if it was before.
+
+        Nothing where there are no such windows.
+        """
+        if prepared is None:
+            return []
         from pecg_utils.train import Training
 
         p = self.parameters
@@ -288,10 +293,10 @@ def _written(outcome: Outcome) -> dict[str, Any]:
 
 
 def revision() -> str:
-    """The git revision, with '+ changes' where files differ from it; 'unknown' outside git."""
+    """The git revision, with '+ changes' where the code differs from it; 'unknown' outside git."""
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain")
+        changed = _git("status", "--porcelain", "--", "pecg_utils", "notebooks")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{head} + changes" if changed else head

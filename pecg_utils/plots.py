@@ -53,7 +53,7 @@ def ecg(recording: Recording, start: float = 0.0) -> "Figure":
     plt.close(figure)
     first = int(start * recording.fs)
     piece = recording.signal[first : first + int(10 * recording.fs)]  # (T, L)
-    piece = piece - np.median(piece, axis=0)
+    piece = piece - np.median(piece, axis=0).astype(np.float32)
     _paper_grid(axis, 250, millimetres_high)
     at = {lead: column for column, lead in enumerate(recording.leads)}
     for row, names in enumerate([*layout, ["II"]]):
@@ -103,9 +103,9 @@ def cohort(dataset: Dataset) -> "Figure":
     ages.legend(frameon=False)
     counts = dataset.labels.sum()[::-1]
     names = [f"{dataset.label_names[code]} [{code}]" for code in counts.index]
-    labels.barh(names, counts.to_numpy(), color=SOUND)
+    bars = labels.barh(names, counts.to_numpy(), color=SOUND)
     labels.tick_params(axis="y", labelsize=8)
-    labels.bar_label(labels.containers[0], fontsize=8, padding=2)
+    labels.bar_label(bars, fontsize=8, padding=2)
     labels.set_xlabel("recordings")
     labels.set_title("recordings by label", loc="left", fontsize=11)
     return figure
@@ -138,7 +138,7 @@ def forest(rows: pd.DataFrame, metrics: Sequence[str] = ("auroc", "f1")) -> "Fig
     the dotted line at 0.5 is chance.
     """
     names = list(dict.fromkeys(rows["name"]))
-    figure, panels = _figure(10, 1.1 + 0.42 * len(names), 1, len(metrics))
+    figure, panels = _figure(10, 1.1 + 0.5 * len(names), 1, len(metrics))
     for panel, metric in zip(panels, metrics, strict=True):
         chosen = rows[rows["metric"] == metric].set_index("name").reindex(names)
         places = np.arange(len(names))[::-1]
@@ -155,7 +155,8 @@ def forest(rows: pd.DataFrame, metrics: Sequence[str] = ("auroc", "f1")) -> "Fig
                     fontsize=8,
                     color=INK,
                 )
-        panel.set_yticks(places, names if panel is panels[0] else [])
+        broken = [name.replace(" leads, ", " leads,\n") for name in names]
+        panel.set_yticks(places, broken if panel is panels[0] else [], fontsize=9)
         panel.set_ylim(-0.6, len(names) - 0.3)
         panel.set_xlabel(METRICS[metric])
         if metric == "auroc":
@@ -188,7 +189,8 @@ def claims(table: pd.DataFrame) -> "Figure":
         panel.set(xlim=(0, 100), ylim=(-0.6, len(part) - 0.4), xlabel="macro F1 (%)")
         kinds = ", ".join(sorted(set(part["data"])))
         panel.set_title(f"{leads} leads; ours on: {kinds}", loc="left", fontsize=11)
-    panels[0].legend(frameon=False, fontsize=8, loc="lower left")
+    lines, names = panels[0].get_legend_handles_labels()
+    figure.legend(lines, names, frameon=False, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -214,7 +216,8 @@ def per_class(rows: pd.DataFrame, names: dict[str, str], metric: str = "auroc") 
     values.set_yticks(places, [f"{names[label]} [{label}]" for label in labels], fontsize=8)
     values.set_xlim(0, 1.02)
     values.set_xlabel({"auroc": "AUROC", "average_precision": "average precision"}[metric])
-    values.legend(frameon=False, fontsize=8, loc="lower left")
+    lines, words = values.get_legend_handles_labels()
+    figure.legend(lines, words, frameon=False, loc="outside lower center", ncols=1)
     shares.set_yticks(places, [])
     shares.set_xlabel("test windows that carry the label (%)")
     return figure

@@ -28,6 +28,7 @@ def write_all() -> list[Path]:
         records = ledger.kept(chapter)
         pages["claims.md"] = claims_page(chapter, ([shown] if shown else []) + records)
         pages[f"{chapter}-kept.md"] = kept_fragment(records, folder)
+        pages[f"{chapter}-finding.md"] = finding_fragment(records or ([shown] if shown else []))
     models = folder / "models.md"
     mark = _models_mark()
     if not (models.is_file() and mark in models.read_text(encoding="utf-8")):
@@ -116,38 +117,12 @@ def claims_page(chapter: str, records: list[dict[str, Any]]) -> str:
             why = joined["why"].iloc[0]
             parts += [about, f"No claim is comparable with this record: {why}."]
             continue
-        table = pd.DataFrame(
-            {
-                "claim": measured["claim"],
-                "paper": [
-                    f"{v}{u}" for v, u in zip(measured["claimed"], measured["unit"], strict=True)
-                ],
-                "here, its protocol": _with_interval(measured, "value", "low", "high"),
-                "here, by patient": _with_interval(measured, "sound", "sound_low", "sound_high"),
-                "data": measured["data"].map("{{tag}}`{}`".format),
-                "verdict": measured["verdict"] + ": " + measured["why"],
-            }
-        )
-        parts += [about, markdown(table)]
+        table = claims.shown(measured)
+        table["data"] = table["data"].map("{{tag}}`{}`".format)
+        table["verdict"] += ": " + measured["why"].to_numpy()
+        parts += [about, markdown(table.reset_index())]
     parts += ["## Where each claim was read", markdown(listed)]
     return "\n\n".join(parts) + "\n"
-
-
-def _with_interval(table: pd.DataFrame, value: str, low: str, high: str) -> list[str]:
-    shown = []
-    for metric, v, a, b in zip(table["metric"], table[value], table[low], table[high], strict=True):
-        digits = 4 if metric == "hamming_loss" else 1
-        shown.append("not run" if pd.isna(v) else interval(v, a, b, digits))
-    return shown
-
-
-def interval(value: float, low: float, high: float, digits: int = 3) -> str:
-    """`0.712 (0.680 to 0.741)`; the value alone where the interval is undefined."""
-    if pd.isna(value):
-        return "undefined"
-    if pd.isna(low):
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def kept_fragment(records: list[dict[str, Any]], folder: Path) -> str:
@@ -178,13 +153,42 @@ def kept_fragment(records: list[dict[str, Any]], folder: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def finding_fragment(records: list[dict[str, Any]]) -> str:
+    """One sentence a record: the first model under the paper's window split, and by patient."""
+    lines = []
+    for record in records:
+        first = record["trials"][0]["protocol"]
+        found = {}
+        for trial in record["trials"]:
+            same = all(trial["protocol"][k] == first[k] for k in ("model", "cohort", "leads"))
+            plain = trial["protocol"]["antialias"] and trial["protocol"]["labels"] == "real"
+            way = (trial["protocol"]["split"], trial["protocol"]["normalise"])
+            if same and plain and "trained_on" not in trial:
+                found[way] = trial
+        pair = [found.get(("window", "own")), found.get(("patient", "train"))]
+        if None in pair:
+            continue
+        rows = ledger.rows([trial for trial in pair if trial])
+        macro = rows[(rows["metric"] == "auroc") & (rows["label"] == "macro")]
+        values = [
+            claims.interval(v, a, b)
+            for v, a, b in zip(macro["value"], macro["low"], macro["high"], strict=True)
+        ]
+        lines.append(
+            f"- {record['data'][0]['dataset']}, {{tag}}`{macro['data'].iloc[0]}`: macro AUROC of "
+            f"`{first['model']}` is {values[0]} when windows are divided at random, and "
+            f"{values[1]} when patients are kept apart (record `{record['key']}`)."
+        )
+    return "\n".join(lines or ["No record is kept yet."]) + "\n"
+
+
 def _trials_table(macro: pd.DataFrame) -> pd.DataFrame:
     shown: dict[str, list[str]] = {}
     for metric, words in {**plots.METRICS, "hamming_loss_all_zero": "all-zero answer"}.items():
         part = macro[macro["metric"] == metric]
         digits = 4 if metric.startswith("hamming") else 3
         shown[words] = [
-            interval(v, a, b, digits)
+            claims.interval(v, a, b, digits)
             for v, a, b in zip(part["value"], part["low"], part["high"], strict=True)
         ]
     first = macro[macro["metric"] == "auroc"]

@@ -57,9 +57,14 @@ def _execute(chapter: str, parameters: Any, folder: Path) -> None:
     import papermill
 
     partial = folder / f"{chapter}.partial.ipynb"
-    named = parameters.model_dump()
-    if named["data"]:
-        named["data"] = str(Path(named["data"]).expanduser().resolve())
+    # Only what differs from the profile, so that the page shows what was asked for.
+    profile = {"profile": parameters.profile}
+    usual = chapters.parameters(chapter, {**profile, "dataset": parameters.dataset}).model_dump()
+    named = {k: v for k, v in parameters.model_dump().items() if v != usual[k]} | profile
+    if parameters.dataset != chapters.parameters(chapter, profile).dataset:
+        named["dataset"] = parameters.dataset
+    if parameters.data:  # the kernel runs in the project's folder
+        named["data"] = str(Path(parameters.data).expanduser().resolve())
     try:
         with _shown(chapter, folder):
             papermill.execute_notebook(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def _markdown(text: str) -> "Markdown":
     from IPython.display import Markdown
 
-    return Markdown(text)
+    return Markdown(text)  # type: ignore[no-untyped-call]
 
 
 def measured(outcome: Outcome, metric: str = "auroc") -> str:
@@ -67,6 +67,20 @@ def hamming(outcome: Outcome) -> "Markdown":
         f"On the *{outcome.kind}*, *{outcome.protocol.name}* has a Hamming loss of {loss:.4f}. "
         f"Answering 'no' to every label has {zero['value']:.4f}. The model is {relation} than "
         "saying nothing, by this measure."
+    )
+
+
+def on_given(run: "Run", judged: Sequence[Outcome]) -> "Markdown":
+    """What the given recordings are, where models trained on the twin are tested on them."""
+    if not judged:
+        return _markdown("The models were trained on the given data; there is nothing to add.")
+    about = judged[0].about
+    labelled = int(judged[0].targets.any(axis=1).sum())
+    return _markdown(
+        f"{run.given.name}, *{run.given.kind}*: {about['record'].nunique()} recordings of "
+        f"{about['patient'].nunique()} patients in {len(about)} windows, of which {labelled} "
+        f"carry a label. {measured(judged[0])} is the macro AUROC of "
+        f"`{judged[0].protocol.model}`, over the labels that occur."
     )
 
 

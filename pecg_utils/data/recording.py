@@ -55,7 +55,7 @@ class Recording:
             )
         if tuple(leads) == self.leads:
             return self.signal
-        return self.signal[:, [self.leads.index(lead) for lead in leads]]
+        return np.take(self.signal, [self.leads.index(lead) for lead in leads], axis=1)
 
 
 @dataclass(frozen=True)
@@ -83,25 +83,26 @@ class Dataset:
 
     def path(self, row: int) -> Path:
         """Where recording `row` lies, without its suffix. Raises PecgError outside the folder."""
-        path = self.root / str(self.table["path"].iat[row])
-        if ".." in Path(str(self.table["path"].iat[row])).parts:
-            raise PecgError(f"{self.tables[0].name} names {path}, which is outside {self.root}.")
-        return path
+        named = Path(str(self.table["path"].iat[row]))
+        if not named.name or named.is_absolute() or ".." in named.parts:
+            raise PecgError(
+                f"unreadable: {self.tables[0].name} names the file '{named}', "
+                f"which is not inside {self.root}"
+            )
+        return self.root / named
 
     def read(self, row: int) -> Recording:
         """Recording `row` in mV. Raises PecgError, with the reason, when it cannot be read."""
         signal, fs, leads = self._read(self.path(row))
-        entry = self.table.iloc[row]
-        flags = self.labels.iloc[row].to_numpy()
         return Recording(
             signal=signal,
             fs=fs,
             leads=tuple(lead_name(lead) for lead in leads),
-            record=str(entry["record"]),
-            patient=str(entry["patient"]),
-            age_days=float(entry["age_days"]),
-            sex=str(entry["sex"]),
-            labels=tuple(code for code, on in zip(self.labels.columns, flags, strict=True) if on),
+            record=str(self.table["record"].iat[row]),
+            patient=str(self.table["patient"].iat[row]),
+            age_days=float(self.table["age_days"].iat[row]),
+            sex=str(self.table["sex"].iat[row]),
+            labels=tuple(code for code in self.labels if self.labels[code].iat[row]),
         )
 
     def only(self, keep: npt.NDArray[np.bool_]) -> "Dataset":
@@ -131,7 +132,7 @@ def read_table(path: Path, needed: Sequence[str], dataset: str) -> pd.DataFrame:
         )
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, UnicodeDecodeError) as error:  # ParserError is a ValueError
+    except (OSError, ValueError) as error:  # ParserError and UnicodeDecodeError are ValueErrors
         raise PecgError(
             f"{path} could not be read as a table: {str(error).splitlines()[0]}"
         ) from error

@@ -9,6 +9,7 @@ the same windows at once, the second finds the first one's folder and leaves it.
 """
 
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -69,23 +70,31 @@ class Windows:
 
 def data_fingerprint(dataset: Dataset) -> str:
     """A fingerprint over the contents of every file of the dataset, missing ones included."""
-    paths = [dataset.path(row) for row in range(len(dataset.table))]
-    every = [p.with_name(p.name + suffix) for p in paths for suffix in (".hea", ".dat")]
-    every += dataset.tables
 
-    def digest(path: Path) -> bytes:
+    def digest(row: int) -> list[bytes]:
         try:
-            return files.file_digest(path)
-        except OSError:
-            return b"missing"
+            path = dataset.path(row)
+            header = path.with_name(path.name + ".hea").read_bytes()
+        except (PecgError, OSError, ValueError):  # ValueError: no name for a file
+            return [b"missing"]
+        lines = (line.split() for line in header.splitlines()[1:])
+        named = sorted({words[0] for words in lines if words and not words[0].startswith(b"#")})
+        return [header, *(_digest(path.parent, os.fsdecode(name)) for name in named)]
 
+    rows = range(len(dataset.table))
     with ThreadPoolExecutor(4) as pool:
-        digests = progress.track(pool.map(digest, every), len(every), "reading the files' contents")
-        return files.fingerprint(
-            part
-            for path, value in zip(every, digests, strict=True)
-            for part in (str(path.relative_to(dataset.root)), value)
-        )
+        digests = progress.track(pool.map(digest, rows), len(rows), "reading the files' contents")
+        parts = [_digest(table.parent, table.name) for table in dataset.tables]
+        for path, contents in zip(dataset.table["path"], digests, strict=True):
+            parts += [str(path).encode(), *contents]
+    return files.fingerprint(parts)
+
+
+def _digest(folder: Path, name: str) -> bytes:
+    try:
+        return files.file_digest(folder / name)
+    except (OSError, ValueError):
+        return b"missing"
 
 
 def prepare(dataset: Dataset, settings: Settings, cache: Path, fingerprint: str = "") -> Windows:

@@ -1,0 +1,238 @@
+"""The registry and its four models."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from pecg_utils.errors import PecgError
+from pecg_utils.models import NAMES, create, entry, settings, table
+
+SMALL: dict[str, dict[str, object]] = {
+    "resnet1d": {"channels": (8, 8, 16, 16), "blocks": 1, "kernel": 3},
+    "bilstm": {"hidden": 12, "dropout": 0.0},
+    "transformer": {"d_model": 16, "heads": 2, "feedforward": 32, "depth": 1, "dropout": 0.0},
+    "mamba2": {"d_model": 16, "d_state": 8, "depth": 1},
+}
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def small(name: str, leads: int = 12, classes: int = 5, samples: int = 300) -> nn.Module:
+    return create(name, leads, classes, samples, **SMALL[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("leads", [9, 12])
+@pytest.mark.parametrize("samples", [250, 300, 301, 1000])
+def test_any_length_gives_logits(name: str, leads: int, samples: int) -> None:
+    model = small(name, leads, samples=samples)
+    logits = model(torch.randn(1, leads, samples))  # in training: a batch of one must do too
+    assert logits.shape == (1, 5)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shortest_window(name: str) -> None:
+    shortest = entry(name).min_samples
+    assert small(name, samples=shortest)(torch.randn(1, 12, shortest)).shape == (1, 5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_last_sample_counts(name: str) -> None:
+    """Where the length is no multiple of a patch or a chunk, no tail is dropped."""
+    model = small(name, samples=301).eval()
+    window = torch.randn(1, 12, 301)
+    changed = window.clone()
+    changed[..., -1] += 5
+    assert not torch.allclose(model(window), model(changed), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_weight_learns(name: str) -> None:
+    model = small(name)
+    model(torch.randn(4, 12, 300)).square().sum().backward()
+    still = [k for k, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    # Reading the last step leaves these without effect; BiLstm's docstring says why.
+    assert still == (["recurrence.lstm.weight_hh_l1_reverse"] if name == "bilstm" else [])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_overfits_eight_windows(name: str) -> None:
+    model = small(name, samples=120)
+    windows, labels = torch.randn(8, 12, 120), (torch.rand(8, 5) < 0.5).float()
+    steps = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(120):
+        loss = nn.functional.binary_cross_entropy_with_logits(model(windows), labels)
+        steps.zero_grad()
+        loss.backward()
+        steps.step()
+        if loss < 0.05:
+            break
+    assert loss < 0.05
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bfloat16_is_close(name: str) -> None:
+    model = small(name).eval()
+    windows = torch.randn(4, 12, 300)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        half = model(windows)
+    with torch.no_grad():
+        full = model(windows)
+    assert torch.allclose(half.float(), full, atol=0.05)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float64_runs_through(name: str) -> None:
+    model = small(name).double().eval()
+    windows = torch.randn(2, 12, 300, dtype=torch.float64)
+    with torch.no_grad():
+        exact = model(windows)
+        assert exact.dtype == torch.float64
+        assert torch.allclose(exact, model.float()(windows.float()).double(), atol=1e-4)
+
+
+def test_mamba2_gives_the_same_for_any_chunk() -> None:
+    models = [
+        create("mamba2", 12, 19, 300, chunk=chunk, d_model=32).double() for chunk in (30, 1, 64)
+    ]
+    windows = torch.randn(2, 12, 300, dtype=torch.float64)
+    for other in models[1:]:
+        other.load_state_dict(models[0].state_dict())
+        assert torch.allclose(models[0](windows), other(windows), atol=1e-10, rtol=0)
+
+
+def test_mamba2_block_is_causal() -> None:
+    block = create("mamba2", 12, 5, 100, d_model=16).get_submodule("blocks.0")
+    x = torch.randn(1, 100, 16)
+    changed = x.clone()
+    changed[:, 40] += 1
+    first, second = block(x), block(changed)
+    assert torch.allclose(first[:, :40], second[:, :40], atol=1e-6)
+    assert (first[:, 40:] - second[:, 40:]).abs().amax(-1).min() > 1e-6
+
+
+def test_mamba2_begins_as_published() -> None:
+    block = create("mamba2", 12, 19, 300, d_model=512).get_submodule("blocks.0.block")
+    rates = block.get_parameter("A_log").exp()
+    steps = nn.functional.softplus(block.get_parameter("dt_bias"))
+    assert 1 <= rates.min() < 2
+    assert 15 < rates.max() <= 16
+    assert 0.00099 < steps.min() < 0.0015
+    assert 0.07 < steps.max() < 0.101
+    assert 0.007 < steps.median() < 0.014  # log-uniform: the middle is the geometric mean
+
+
+def conv(c_in: int, c_out: int, kernel: int) -> int:
+    return c_in * c_out * kernel
+
+
+def by_hand(name: str, L: int = 12, C: int = 19, T: int = 300) -> tuple[int, int]:
+    """Weights and multiply-adds at the default sizes, written out."""
+    if name == "resnet1d":
+        weights, macs = conv(L, 64, 15) + 2 * 64, conv(L, 64, 15) * T // 2
+        c_in, steps = 64, T // 4
+        for c in (64, 128, 256, 512):
+            if c != c_in:
+                steps = (steps + 1) // 2
+                weights += c_in * c + 2 * c  # the shortcut and its norm
+                macs += c_in * c * steps
+            kernels = conv(c_in, c, 7) + 3 * conv(c, c, 7)
+            weights += kernels + 4 * 2 * c
+            macs += kernels * steps
+            c_in = c
+        return weights + 512 * C + C, macs + 512 * C
+    if name == "bilstm":
+        H = 128
+        cell = [4 * H * (width + H) for width in (L, 2 * H)]  # input and recurrent, four gates
+        return 2 * (sum(cell) + 2 * 8 * H) + 2 * H * C + C, 2 * T * sum(cell) + 2 * H * C
+    if name == "transformer":
+        D, F, S = 128, 256, T // 3
+        layer = 3 * D * D + D * D + 2 * D * F
+        head = D * 64 + 64 * C
+        weights = 3 * L * D + D + 2 * (layer + 4 * D + F + D + 4 * D) + head + 64 + C
+        return weights, S * 3 * L * D + 2 * (S * layer + 2 * S * S * D) + head
+    D, N, H, P, Q = 128, 64, 32, 8, 30
+    E = H * P
+    width = E + 2 * N
+    linear = D * (E + width + H) + E * D
+    weights = L * D + D + 2 * (linear + 5 * width + 3 * H + E + D) + D + D * C + C
+    scan = Q * N + Q * E + N * E + N * E  # C·B, mixing, into the state and out of it, per sample
+    return weights, T * (L * D + 2 * (linear + 4 * width + scan)) + D * C
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_table_counts_as_by_hand(name: str) -> None:
+    row = table().set_index("model").loc[name]
+    assert (row["weights"], row["multiply_adds"]) == by_hand(name)
+
+
+def test_table_follows_its_arguments() -> None:
+    nine = table(n_leads=9, n_classes=5, n_samples=600).set_index("model")
+    for name in ("bilstm", "transformer", "mamba2"):
+        counted = (nine.loc[name, "weights"], nine.loc[name, "multiply_adds"])
+        assert counted == by_hand(name, 9, 5, 600)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
+    known = entry(name)
+    keywords = [
+        p.name
+        for p in inspect.signature(known.model).parameters.values()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    assert sorted(keywords) == sorted(size.name for size in known.sizes)
+    rows = settings(name)
+    assert set(rows["tag"]) <= {"paper", "code", "ours"}
+    assert (rows["source"] != "").all()
+
+
+@pytest.mark.parametrize(
+    ("name", "leads", "samples", "sizes", "says"),
+    [
+        ("resnet", 12, 300, {}, "no model 'resnet'. Did you mean resnet1d?"),
+        ("zebra", 12, 300, {}, "There are: resnet1d, bilstm, transformer, mamba2."),
+        ("resnet1d", 12, 300, {"chanels": (1, 2, 3, 4)}, "Did you mean channels?"),
+        ("resnet1d", 0, 300, {}, "given 0 leads; it takes 1 to 16"),
+        ("resnet1d", 17, 300, {}, "given 17 leads; it takes 1 to 16"),
+        ("resnet1d", 12, 63, {}, "given 63 samples; it takes at least 64"),
+        ("bilstm", 12, 5001, {}, "given 5001 samples; it takes 1 to 5000"),
+        ("bilstm", 12, True, {}, "given True samples; give a whole number"),
+        ("bilstm", 12, 300, {"dropout": 1.0}, "given as 1.0; give a number from 0 to below 1"),
+        ("bilstm", 12, 300, {"hidden": 0}, "given as 0; give a whole number from 1"),
+        ("bilstm", 12, 300, {"hidden": "big"}, "given as 'big'; give a whole number"),
+        ("resnet1d", 12, 300, {"channels": (8, 16)}, "give 4 whole numbers from 1"),
+        ("resnet1d", 12, 300, {"channels": (8, 16, 0, 8)}, "give 4 whole numbers from 1"),
+        ("resnet1d", 12, 300, {"kernel": 4}, "given as 4; give an odd one"),
+        ("transformer", 12, 300, {"heads": 3}, "d_model 128 with 3 heads"),
+        ("transformer", 12, 300, {"d_model": 9, "heads": 3}, "d_model 9 with 3 heads"),
+        ("mamba2", 12, 300, {"headdim": 7}, "headdim 7, which does not divide"),
+    ],
+)
+def test_refusals(name: str, leads: int, samples: int, sizes: dict[str, object], says: str) -> None:
+    with pytest.raises(PecgError) as caught:
+        create(name, leads, 19, samples, **sizes)
+    assert says in str(caught.value)
+
+
+def test_no_classes_are_refused() -> None:
+    with pytest.raises(PecgError, match="given 0 classes; it takes at least 1"):
+        create("bilstm", 12, 0, 300)
+
+
+def test_a_list_does_for_a_tuple() -> None:
+    """Parameters come from YAML and JSON, which have no tuples."""
+    assert create("resnet1d", 12, 19, 300, channels=[4, 4, 4, 4])(torch.randn(2, 12, 300)).numel()
+
+
+def test_the_registry_does_not_import_torch() -> None:
+    code = "import sys, pecg_utils.models; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
