@@ -14,6 +14,8 @@ import pandas as pd
 
 from pecg_utils import chapters, claims, files, keys, ledger, places, plots
 from pecg_utils.data import ptbxl, zzu
+from pecg_utils.twins import tables
+from pecg_utils.twins import zzu as zzu_twin
 
 CARDS: dict[str, ModuleType] = {"zzu": zzu, "ptbxl": ptbxl}
 
@@ -22,6 +24,7 @@ def write_all() -> list[Path]:
     """Write every generated page whose content changed; gives those."""
     folder = places.PROJECT / "book" / "generated"
     pages = {f"dataset-{name}.md": data_card(module) for name, module in CARDS.items()}
+    pages["dataset-zzu.md"] += twin_section()
     written = []
     for chapter in chapters.CHAPTERS:
         shown = _shown(chapter)
@@ -57,6 +60,32 @@ def data_card(module: ModuleType) -> str:
     return (
         f"# {name}\n\n{what[:1].upper()}{what[1:]}\n{body}\n\n"
         f"## The {len(table)} labels\n\n{markdown(table)}\n"
+    )
+
+
+def twin_section() -> str:
+    """How the ZZU twin is made, with its tables of effects and of normal values."""
+    text = inspect.getdoc(zzu_twin) or ""
+    effects = pd.DataFrame(tables.rows("effects.csv"))
+    effects["code"] = effects["code"].map("`{}`".format)
+    effects["change"] = effects["change"].map({"times": "×", "plus": "+"}) + " " + effects["size"]
+    effects["unit"] = effects["unit"].replace("x", "")
+    norms = pd.DataFrame(tables.rows("norms.csv"))
+    body = text.partition("\n\n")[2].replace("`zzu_plan`", "`pecg_utils/twins/zzu_plan.py`")
+    return (
+        f"\n## The twin\n\n{body}\n\n"
+        "A beat is a few Gaussian waves on a moving dipole {cite}`mcsharry2003dynamical`, which "
+        "Dower's matrix {cite}`dower1980deriving` brings to the leads. Limb leads are derived, so "
+        "that Einthoven's law holds by construction. The child's age sets rate, intervals, axis "
+        "and the balance of the ventricles.\n\n"
+        "### What each label changes\n\n"
+        "All of it is {tag}`ours`. The size is that of a child with severity 1. A quarter of the "
+        "children with a label show nothing of it; the others show 0.4 to 1.6 of the size.\n\n"
+        f"{markdown(effects.drop(columns='size'))}\n\n"
+        "### Normal values by age\n\n"
+        "{tag}`ours`, after {cite}`rijnbeek2001limits` and {cite}`davignon1980normal`: rounded "
+        "medians and deviations. Age in days, rate a minute, intervals in ms, axis in degrees, "
+        f"amplitudes in mV.\n\n{markdown(norms)}\n"
     )
 
 

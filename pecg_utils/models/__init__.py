@@ -146,9 +146,9 @@ def _count(name: str, n_leads: int, n_classes: int, n_samples: int) -> tuple[int
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):
-        model = create(name, n_leads, n_classes, n_samples).train()
+        model = create(name, n_leads, n_classes, n_samples)
         window = torch.empty(2, n_leads, n_samples)
-    with FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(window)
     weights = sum(p.numel() for p in model.parameters())
     return weights, counter.get_total_flops() // (2 * 2)  # two windows, two flops a multiply-add

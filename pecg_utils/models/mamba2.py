@@ -85,7 +85,7 @@ class Mamba2Block(nn.Module):
         u, b, c = torch.split_with_sizes(xbc, [self.d_inner, n, n], dim=-1)
         u = u.reshape(*u.shape[:2], heads, self.headdim)  # (B, T, H, P)
         b, c = b.unsqueeze(2), c.unsqueeze(2)  # (B, T, 1, N), one group for all heads
-        dt = F.softplus(dt.float() + self.dt_bias)  # (B, T, H)
+        dt = F.softplus(dt.to(self.dt_bias.dtype) + self.dt_bias)  # (B, T, H)
         y = ssd(u, dt, -self.A_log.exp(), b, c, self.D, self.chunk)  # (B, T, H, P)
         y = self.norm(y.flatten(2) * F.silu(z))  # (B, T, d_inner)
         out: Tensor = self.out_proj(y)  # (B, T, D)

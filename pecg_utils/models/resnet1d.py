@@ -28,9 +28,11 @@ class BasicBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(x)))  # (B, c_out, T / stride)
+        # In place, where no gradient needs what is overwritten.
+        y = F.relu(self.norm1(self.conv1(x)), inplace=True)  # (B, c_out, T / stride)
         y = self.norm2(self.conv2(y))  # (B, c_out, T / stride)
-        return F.relu(y + self.shortcut(x))
+        y += self.shortcut(x)
+        return F.relu(y, inplace=True)
 
 
 class ResNet1d(nn.Module):
@@ -62,7 +64,7 @@ class ResNet1d(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv1d(n_leads, channels[0], stem_kernel, 2, stem_kernel // 2, bias=False),
             nn.BatchNorm1d(channels[0]),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.MaxPool1d(3, 2, 1),
         )
         self.body = nn.ModuleList()
