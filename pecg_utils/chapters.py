@@ -9,11 +9,17 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pecg_utils.errors import PecgError
 
 PROFILES = ("smoke", "demo", "study", "paper")
+
+
+def _different(items: list[str]) -> list[str]:
+    if len(set(items)) < len(items):
+        raise ValueError("an item is given twice")
+    return items
 
 
 class Benchmark(BaseModel):
@@ -36,6 +42,7 @@ class Benchmark(BaseModel):
     sizes: Annotated[Literal["tiny", "small", "paper"], Field(description="of the models")]
     models: Annotated[
         list[Literal["resnet1d", "bilstm", "transformer", "mamba2"]],
+        AfterValidator(_different),
         Field(min_length=1, description="that are compared; the first carries the audit"),
     ]
     resamples: Annotated[int, Field(ge=20, le=100_000, description="of patients, an interval")]
@@ -61,13 +68,19 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "tiny": {
         "resnet1d": {"channels": (16, 32, 64, 128), "blocks": 1},
         "bilstm": {"hidden": 16, "layers": 1},
-        "transformer": {"d_model": 32, "heads": 4, "feedforward": 64, "patch": 6},
-        "mamba2": {"d_model": 16, "d_state": 8, "headdim": 16, "depth": 1},
+        "transformer": {
+            "d_model": 32,
+            "heads": 4,
+            "feedforward": 64,
+            "patch": 6,
+            "attention_dropout": 0.0,
+        },
+        "mamba2": {"d_model": 16, "expand": 1, "d_state": 8, "headdim": 16, "depth": 1},
     },
     "small": {
         "resnet1d": {"channels": (16, 32, 64, 128), "blocks": 1},
         "bilstm": {"hidden": 32},
-        "transformer": {"d_model": 32, "heads": 4, "feedforward": 64},
+        "transformer": {"d_model": 32, "heads": 4, "feedforward": 64, "attention_dropout": 0.0},
         "mamba2": {"d_model": 32, "d_state": 16, "headdim": 16},
     },
     "paper": {"resnet1d": {}, "bilstm": {}, "transformer": {}, "mamba2": {}},
@@ -104,7 +117,7 @@ def parameters(chapter: str, given: Mapping[str, Any]) -> Any:
     model, profiles = CHAPTERS[chapter]
     named = {name: value for name, value in given.items() if value is not None}
     profile = named.get("profile", "demo")
-    if profile not in profiles:
+    if profile not in tuple(profiles):  # a tuple: the value may be a list
         raise PecgError(f"There is no profile {profile!r}.{_nearest(str(profile), profiles)}")
     values = {"profile": profile, **profiles[profile], **named}
     values.setdefault("seconds", _SECONDS.get(str(values["dataset"]), 3.0))
@@ -130,7 +143,7 @@ def wanted(chapter: str, name: str) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(schema["enum"])
     if schema["type"] == "array":
-        return "a list of " + ", ".join(schema["items"]["enum"])
+        return "a list, each once, of " + ", ".join(schema["items"]["enum"])
     if schema["type"] == "string":
         return "text"
     kind = "a whole number" if schema["type"] == "integer" else "a number"

@@ -19,11 +19,11 @@ def whole(target: Path) -> Iterator[Path]:
     The block writes a file or makes a folder at the scratch path. When the block fails, nothing
     is left. When another process put a folder at `target` first, that one stays and ours goes.
 
-    Raises PecgError when the disk is full.
+    Raises PecgError when the disk is full or the place cannot be written to.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.parent / f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}"
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield scratch
         if scratch.is_dir() and target.exists():
             return
@@ -38,12 +38,17 @@ def whole(target: Path) -> Iterator[Path]:
                 f"The disk is full: {target} could not be written, and nothing of it was kept. "
                 "Free some space and run again."
             ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise PecgError(
+                f"{target} cannot be written: {error.strerror} ({error.filename}). "
+                "Choose another folder."
+            ) from error
         raise
     finally:
         if scratch.is_dir():
             shutil.rmtree(scratch, ignore_errors=True)
-        else:
-            scratch.unlink(missing_ok=True)
+        elif scratch.exists():
+            scratch.unlink()
 
 
 def write_text(target: Path, text: str) -> None:

@@ -46,6 +46,7 @@ def reachable(code: str) -> list[Path]:
             continue
         seen.add(path)
         todo |= _imported(path.read_text(encoding="utf-8"))
+        seen |= set(path.with_suffix("").glob("*.yaml"))  # what claims.py reads lies in claims/
         if (
             path.name == "__init__.py" and path.parent != PACKAGE
         ):  # its registry and its tables are named in no import

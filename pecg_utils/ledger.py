@@ -7,6 +7,7 @@ finished is read back, what was half trained goes on.
 """
 
 import json
+import math
 import shutil
 import subprocess
 import time
@@ -16,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pecg_utils import chapters, files, keys, machine, places, progress
@@ -52,7 +52,7 @@ def open_sources(parameters: Any) -> Sources:
     given = open_dataset(parameters.dataset, parameters.data)
     prints = {given.kind: data_fingerprint(given)}
     labelled = given.table["patient"][given.labels.any(axis=1)].nunique()
-    if labelled >= MIN_LABELLED_PATIENTS:
+    if labelled >= MIN_LABELLED_PATIENTS or given.kind == "twin":  # a twin stands for itself
         return Sources(given, given, prints)
     training = open_dataset(parameters.dataset, _twin(parameters))
     return Sources(given, training, {**prints, "twin": data_fingerprint(training)})
@@ -90,6 +90,9 @@ def start(chapter: str, namespace: Mapping[str, Any]) -> "Run":
         if not name.startswith("_") and type(value) in plain and name not in ("In", "Out")
     }
     parameters = chapters.parameters(chapter, given)
+    from pecg_utils import train
+
+    train.settle()
     sources = open_sources(parameters)
     key = key_of(chapter, parameters, sources)
     folder = places.runs() / chapter / key
@@ -219,7 +222,7 @@ class Run:
     def finish(self) -> pd.DataFrame:
         """Write the run's record. Gives the facts that a reader wants to see, as a table."""
         record = self.record()
-        files.write_text(self.folder / "record.json", json.dumps(record))
+        files.write_text(self.folder / "record.json", json.dumps(_finite(record), allow_nan=False))
         shown = ["chapter", "key", "profile", "revision", "seconds", "peak_memory_mib"]
         rows = {name: record[name] for name in shown}
         rows["data"] = "; ".join(
@@ -281,15 +284,18 @@ def faults(reports: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _written(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as JSON: facts, and the scores column by column."""
-    scores = outcome.scores
-    columns: dict[str, Any] = {}
-    for name in scores.columns:
-        values = scores[name].tolist()
-        if scores[name].dtype == np.float64:
-            values = [None if np.isnan(v) else v for v in values]
-        columns[name] = values
+    """An outcome as a record has it: facts, and the scores column by column."""
+    columns = {name: outcome.scores[name].tolist() for name in outcome.scores.columns}
     return {**outcome.facts, "protocol": asdict(outcome.protocol), "scores": columns}
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for every number that JSON cannot write: NaN and the infinities."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def revision() -> str:

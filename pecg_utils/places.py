@@ -1,4 +1,4 @@
-"""Where things lie: the project, and the two git-ignored folders that runs write into."""
+"""Where things lie: the project, and the git-ignored folders that runs write into."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def work() -> Path:
-    """The folder of `_data` and `_runs`: the project, or what the variable PECG_WORK names."""
+    """The folder that runs write into: the project, or what the variable PECG_WORK names."""
     return Path(os.environ.get("PECG_WORK", PROJECT))
 
 
@@ -33,7 +33,7 @@ def notebook(chapter: str) -> Path:
 
 def page(chapter: str) -> Path:
     """The executed copy of a chapter that the book renders."""
-    return PROJECT / "book" / "papers" / f"{chapter}.ipynb"
+    return work() / "book" / "papers" / f"{chapter}.ipynb"
 
 
 def results() -> Path:

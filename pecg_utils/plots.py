@@ -48,8 +48,9 @@ def ecg(recording: Recording, start: float = 0.0) -> "Figure":
 
     layout = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", "V3", "V6"]]
     millimetres_high, row_height = 130, 30
-    figure = plt.figure(figsize=(262 / 25.4, (millimetres_high + 12) / 25.4))
-    axis = figure.add_axes((0.01, 0.02, 0.98, 0.88))
+    width, height = 262, millimetres_high + 14  # of the figure, mm: a margin, and the title
+    figure = plt.figure(figsize=(width / 25.4, height / 25.4))
+    axis = figure.add_axes((6 / width, 2 / height, 250 / width, millimetres_high / height))
     plt.close(figure)
     first = int(start * recording.fs)
     piece = recording.signal[first : first + int(10 * recording.fs)]  # (T, L)
@@ -69,6 +70,8 @@ def ecg(recording: Recording, start: float = 0.0) -> "Figure":
             axis.plot(x, np.clip(trace * 10, -14, 14) + middle, color=INK, linewidth=0.8)
     years = recording.age_days / 365.25
     age = f"{years:.1f} years" if years >= 1 else f"{recording.age_days:.0f} days"
+    if np.isnan(years):
+        age = "age unknown"
     named = ", ".join(recording.labels) or "none of the labels"
     axis.set_title(
         f"{recording.record}: {recording.sex}, {age}; {named}\n25 mm/s, 10 mm/mV",

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,5 +64,6 @@ def _write(text: str, suffix: str, mode: str) -> None:
     name = os.environ.get("PECG_PROGRESS")
     if not name:
         return
-    with Path(name + suffix).open(mode, encoding="utf-8") as file:
+    # A full disk must not end the work whose progress this is.
+    with suppress(OSError), Path(name + suffix).open(mode, encoding="utf-8") as file:
         file.write(text)

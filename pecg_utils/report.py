@@ -176,7 +176,7 @@ def kept_fragment(records: list[dict[str, Any]], folder: Path) -> str:
         parts += [
             f"### {_title(record)}",
             _about(record),
-            f"```{{image}} ../generated/{picture.name}\n:alt: {alt}\n```",
+            f"```{{image}} ../generated/{picture.name}\n:alt: {alt}\n:class: dark-light\n```",
             markdown(_trials_table(macro)),
         ]
     return "\n\n".join(parts) + "\n"
@@ -204,7 +204,7 @@ def finding_fragment(records: list[dict[str, Any]]) -> str:
             for v, a, b in zip(macro["value"], macro["low"], macro["high"], strict=True)
         ]
         lines.append(
-            f"- {record['data'][0]['dataset']}, {{tag}}`{macro['data'].iloc[0]}`: macro AUROC of "
+            f"- {_name(record['data'][0]['dataset'])}, {{tag}}`{macro['data'].iloc[0]}`: macro AUROC of "
             f"`{first['model']}` is {values[0]} when windows are divided at random, and "
             f"{values[1]} when patients are kept apart (record `{record['key']}`)."
         )
@@ -228,12 +228,17 @@ def _trials_table(macro: pd.DataFrame) -> pd.DataFrame:
 
 def _title(record: dict[str, Any]) -> str:
     given = record["data"][0]
-    return f"{given['dataset']}, {given['kind']}, profile {record['profile']}"
+    return f"{_name(given['dataset'])}, {given['kind']}, profile {record['profile']}"
+
+
+def _name(dataset: str) -> str:
+    """The dataset's name as people write it: the first words of its reader's docstring."""
+    return (inspect.getdoc(CARDS[dataset]) or dataset).partition(":")[0]
 
 
 def _about(record: dict[str, Any]) -> str:
     data = "; ".join(
-        f"{d['dataset']} {{tag}}`{d['kind']}`, {d['recordings']:,} recordings of "
+        f"{_name(d['dataset'])} {{tag}}`{d['kind']}`, {d['recordings']:,} recordings of "
         f"{d['patients']:,} patients"
         for d in record["data"]
     )

@@ -78,6 +78,7 @@ def fit(
     Which epoch the paper kept is unknown; its reproduction keeps this one. A checkpoint at
     `checkpoint` is resumed, and is written whole about every ten seconds.
     """
+    settle()
     fabric = _fabric(training.precision)
     weights = fabric.to_device(positive_weights(torch.from_numpy(train.labels)))  # (C,)
     optimizer = torch.optim.AdamW(
@@ -169,13 +170,22 @@ def _macro_f1(targets: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.floa
     return float(f1_score(targets, guessed, average="macro", zero_division=0))
 
 
-def _fabric(precision: str) -> Any:
-    """One device, found by itself, with results that repeat."""
+def settle() -> None:
+    """Make torch repeat its results, and keep it quick; before its first work in a process.
+
+    An LSTM's gradients fade to denormal numbers over a window, with which processors are slow: a
+    step in float32 takes six times as long unless they are flushed to zero.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's condition for repeatable
     torch.use_deterministic_algorithms(True)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    torch.set_flush_denormal(True)
+
+
+def _fabric(precision: str) -> Any:
+    """One device, found by itself."""
     from lightning_fabric import Fabric
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its import sets INFO
     if precision == "auto":
         precision = "bf16" if has_bf16() else "32"
     fabric = Fabric(

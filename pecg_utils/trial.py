@@ -294,4 +294,4 @@ def by_age(outcome: Outcome, resamples: int = 1000) -> pd.DataFrame:
                 "high": macro["high"],
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["band", "windows", "patients", "value", "low", "high"])

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pecg_utils.plots import METRICS
 from pecg_utils.trial import Outcome
 
@@ -52,6 +54,8 @@ def contrast(first: Outcome, second: Outcome, metric: str = "auroc") -> "Markdow
     apart = a["low"] > b["high"] or b["low"] > a["high"]
     distance = abs(a["value"] - b["value"])
     meet = "the intervals do not meet" if apart else "the intervals overlap"
+    if np.isnan([a["low"], b["low"]]).any():
+        meet = "without both intervals this says little"
     return _markdown(
         f"On the *{first.kind}*, {METRICS[metric]} is {measured(first, metric)} with "
         f"*{first.protocol.name}*, and {measured(second, metric)} with *{second.protocol.name}*. "
@@ -63,6 +67,8 @@ def hamming(outcome: Outcome) -> "Markdown":
     """Hamming loss beside that of the answer 'no' to everything."""
     loss, zero = outcome.value("hamming_loss")["value"], outcome.value("hamming_loss_all_zero")
     relation = "worse" if loss > zero["value"] else "better"
+    if loss == zero["value"]:
+        relation = "no better"
     return _markdown(
         f"On the *{outcome.kind}*, *{outcome.protocol.name}* has a Hamming loss of {loss:.4f}. "
         f"Answering 'no' to every label has {zero['value']:.4f}. The model is {relation} than "

@@ -1,10 +1,21 @@
 """State-space duality against the recurrence that it stands for."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
 
 from pecg_utils.models.ssm import ssd
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """At these sizes two gain nothing, and on a busy machine they wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def recurrence(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The datasets, each in its own file, whose docstring is its data card."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
     """
     if name not in READERS:
         raise PecgError(f"No dataset is called {name!r}; there are {', '.join(READERS)}.")
-    folder = Path(root).expanduser()
+    folder = Path(os.path.expanduser(root))  # Path.expanduser raises for an unknown user
     if not folder.is_dir():
         raise PecgError(f"{folder} is no folder. Give the folder that holds the release's files.")
     return READERS[name](folder)

@@ -37,8 +37,10 @@ def scale(windows: Windows, rows: npt.NDArray[np.intp], leads: Sequence[str]) ->
         squares += np.einsum("nlt,nlt->l", part, part, dtype=np.float64)
     count = max(len(rows) * windows.steps.shape[2], 1)
     mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    return Scale(tuple(leads), mean, np.where(std > 0, std, 1.0))
+    power = squares / count
+    std = np.sqrt(np.maximum(power - mean**2, 0))
+    constant = std <= 1e-6 * np.sqrt(power)  # what rounding leaves of a difference of equals
+    return Scale(tuple(leads), mean, np.where(constant, 1.0, std))
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def open_folder(root: Path) -> Dataset:
     statements = root / "scp_statements.csv"
     raw = read_table(database, _COLUMNS, "PTB-XL")
     years = pd.to_numeric(raw["age"], errors="coerce")
+    folds = pd.to_numeric(raw["strat_fold"], errors="coerce")
     table = pd.DataFrame(
         {
             "record": raw["ecg_id"],
@@ -63,7 +64,7 @@ def open_folder(root: Path) -> Dataset:
             "n_leads": 12,
             "n_samples": 5000,
             "path": raw["filename_hr"],
-            "fold": pd.to_numeric(raw["strat_fold"], errors="coerce").fillna(0).astype(int),
+            "fold": folds.where(folds.between(1, 10), 0).astype(int),  # 0: none is given
         }
     )
     return Dataset(
@@ -89,7 +90,7 @@ def _superclasses(cells: pd.Series, statements: Path, database: Path) -> pd.Data
     for row, cell in enumerate(cells):
         try:
             carried = dict(ast.literal_eval(cell))
-        except (ValueError, SyntaxError, TypeError) as error:
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
             raise PecgError(
                 f"{database}, row {row + 2}: scp_codes is no table of statements: {cell!r}."
             ) from error

@@ -5,7 +5,7 @@ Some faults shut a recording out; others are noted and the recording stays, as t
 | fault | what it means | shut out |
 | --- | --- | --- |
 | missing | the header or the signal file is not there | yes |
-| unreadable | a malformed header, or a signal file cut short | yes |
+| unreadable | a malformed header, a signal file cut short, or values that no heart makes | yes |
 | wrong rate | sampled at another rate than the release states | yes |
 | lead missing | a lead that is asked for is not there | yes |
 | too short | not one whole window | yes |
@@ -26,6 +26,8 @@ from pecg_utils import progress
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS, Dataset, Recording
 from pecg_utils.errors import PecgError
 
+MOST_MV = 1000.0  # beyond a volt it is the header's gain that is wrong
+FLAT_MV = 1e-6  # a nanovolt, below one step of any amplifier
 RAIL_MV = 26.5  # ZZU-pECG's rail lies near 26.6 mV; nothing cardiac comes near it
 
 
@@ -86,10 +88,13 @@ def check(
         return None, [Fault(record, *barred, excluded=True)]
     signal = recording.take(leads)  # (T, L)
     low, high = extremes(signal)  # (L,) each
-    if not np.isfinite(low).all():
+    if np.isnan(low).any():
         lost = int(np.isnan(signal).any(axis=1).sum())
         return None, [Fault(record, "NaN", f"{lost} samples are marked as missing", True)]
-    flat = [lead for lead, same in zip(leads, low == high, strict=True) if same]
+    top = float(np.maximum(-low, high).max())
+    if top > MOST_MV:
+        return None, [Fault(record, "unreadable", f"values up to {top:.3g} mV: a wrong gain", True)]
+    flat = [lead for lead, same in zip(leads, high - low < FLAT_MV, strict=True) if same]
     if len(flat) == len(leads):
         return None, [Fault(record, "flat", "every lead is constant", True)]
     faults = []

@@ -94,6 +94,7 @@ class Dataset:
     def read(self, row: int) -> Recording:
         """Recording `row` in mV. Raises PecgError, with the reason, when it cannot be read."""
         signal, fs, leads = self._read(self.path(row))
+        flags = self.labels.iloc[row].to_numpy()
         return Recording(
             signal=signal,
             fs=fs,
@@ -102,7 +103,7 @@ class Dataset:
             patient=str(self.table["patient"].iat[row]),
             age_days=float(self.table["age_days"].iat[row]),
             sex=str(self.table["sex"].iat[row]),
-            labels=tuple(code for code in self.labels if self.labels[code].iat[row]),
+            labels=tuple(code for code, on in zip(self.labels.columns, flags, strict=True) if on),
         )
 
     def only(self, keep: npt.NDArray[np.bool_]) -> "Dataset":
@@ -136,6 +137,8 @@ def read_table(path: Path, needed: Sequence[str], dataset: str) -> pd.DataFrame:
         raise PecgError(
             f"{path} could not be read as a table: {str(error).splitlines()[0]}"
         ) from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas makes an index of what is too much
+        raise PecgError(f"{path} has more cells in its rows than columns in its first line.")
     missing = [column for column in needed if column not in table.columns]
     if missing:
         raise PecgError(
@@ -144,4 +147,4 @@ def read_table(path: Path, needed: Sequence[str], dataset: str) -> pd.DataFrame:
         )
     if table.empty:
         raise PecgError(f"{path} lists no recording.")
-    return table
+    return table.fillna("")  # the cells of a line that was cut short

@@ -76,7 +76,7 @@ def load(path: Path, table: pd.DataFrame) -> Split:
         stored = json.loads(path.read_text(encoding="utf-8"))
         split = Split(str(stored["by"]), np.array(stored["side"], dtype=np.int8))
         same = stored["fingerprint"] == split.fingerprint
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise PecgError(f"The split in {path} cannot be read ({error}); delete it.") from error
     if not same:
         raise PecgError(f"The split in {path} was changed after it was made; delete it.")
@@ -87,14 +87,18 @@ def load(path: Path, table: pd.DataFrame) -> Split:
 def check(split: Split, table: pd.DataFrame) -> None:
     """Raise PecgError unless the split fits the windows and keeps its promise.
 
-    Every side holds a window; a record split keeps each recording, a patient or fold split each
-    patient, on one side.
+    Every window is on a side and every side holds one; a record split keeps each recording, a
+    patient or fold split each patient, on one side.
     """
+    if split.by not in WAYS:
+        raise PecgError(f"No split is called {split.by!r}; there are {', '.join(WAYS)}.")
     if len(split.side) != len(table):
         raise PecgError(
             f"This split is of {len(split.side)} windows and there are {len(table)}: "
             "it was made for other windows."
         )
+    if not np.isin(split.side, range(len(SIDES))).all():
+        raise PecgError(f"The {split.by} split puts a window on no side; delete it.")
     empty = [name for i, name in enumerate(SIDES) if not (split.side == i).any()]
     if empty:
         raise PecgError(

@@ -21,7 +21,7 @@ DEFAULT_GAIN = 200.0  # adu/mV where a header gives none or 0, header(5)
 
 _LONGEST_HEADER = 1 << 20  # bytes
 _MOST_SAMPLES = 50_000_000  # of all leads together, 0.4 GB in wfdb: a day of two leads at 250 Hz
-_ROWS = 2048  # samples turned into millivolts at a time, so that the float64 stay in the cache
+_ROWS = 512  # samples turned into millivolts at a time, so that the float64 stay in the cache
 _TO_MV = {"mV": 1.0, "uV": 1e-3}
 
 # Only what wfdb reads in the same way; a line of any other form is left to wfdb.
@@ -80,7 +80,7 @@ def _parse(lines: list[str], hea: Path) -> Header | None:
     if first is None:  # several segments, a counter frequency, or no header at all
         return None
     n_leads, fs, n_samples = int(first["leads"]), float(first["fs"]), int(first["samples"])
-    if n_leads < 1 or n_samples < 0 or not 0 < fs < math.inf:
+    if n_leads < 1 or n_samples < 1 or not 0 < fs < math.inf:
         raise ValueError(f"first line {lines[0]!r}")
     if len(lines) < n_leads + 1:
         raise ValueError(f"{n_leads} signals announced, {len(lines) - 1} described")

@@ -1,13 +1,15 @@
 """Recordings, cut into windows, in one memory-mapped array.
 
-A prepared set is a folder of four files: the windows as int16 (windows, leads, samples), the gain
-of each lead of each window in mV a step, a table with one row a window, and a manifest with the
-settings, the quality report and the checksums. The folder's name is a key over the contents of
-the dataset's files and the settings, so that an equal request finds it again and a changed file
-never does. It is written beside its place and moved there whole: of two processes that prepare
-the same windows at once, the second finds the first one's folder and leaves it.
+A prepared set is a folder of five files: the windows as int16 (windows, leads, samples), the gain
+of each lead of each window in mV a step, a table with one row a window, a manifest with the
+settings and the quality report, and the checksums of these four. The folder's name is a key over
+the contents of the dataset's files and the settings, so that an equal request finds it again and a
+changed file never does. It is written beside its place and moved there whole: of two processes
+that prepare the same windows at once, the second finds the first one's folder and leaves it. A
+folder whose checksums do not hold is made again.
 """
 
+import io
 import json
 import os
 import shutil
@@ -26,7 +28,10 @@ from pecg_utils.data.quality import Fault, Report, check
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 
-_LAYOUT = 1  # part of the key; raise it when the files' layout changes
+_LAYOUT = 2  # part of the key; raise it when the files' layout changes
+_FILES = ("windows.i16", "gain.npy", "table.csv", "manifest.json")
+_TRIES = 5  # at a folder that other processes mend too
+_LEAST_MV = 1e-6  # a window's peak is taken as at least this: a lead of zeros needs a gain too
 
 
 @dataclass(frozen=True)
@@ -109,12 +114,17 @@ def prepare(dataset: Dataset, settings: Settings, cache: Path, fingerprint: str 
         [fingerprint, records, json.dumps(asdict(settings), sort_keys=True), str(_LAYOUT)]
     )
     folder = cache / key
-    if folder.is_dir() and not _is_whole(folder):
-        progress.say(f"The windows in {folder} are damaged; they are made again.")
-        shutil.rmtree(folder, ignore_errors=True)
-    if not folder.is_dir():
-        _make(dataset, settings, folder)
-    return _load(dataset, settings, folder)
+    for _ in range(_TRIES):
+        if folder.is_dir() and not _is_whole(folder):
+            progress.say(f"The windows in {folder} are damaged; they are made again.")
+            shutil.rmtree(folder, ignore_errors=True)
+        if not folder.is_dir():
+            _make(dataset, settings, folder)
+        try:
+            return _load(dataset, settings, folder)
+        except FileNotFoundError:  # another process found it damaged at the same time
+            continue
+    raise PecgError(f"{folder} is being taken away while it is read; run again.")
 
 
 def _make(dataset: Dataset, settings: Settings, folder: Path) -> None:
@@ -129,25 +139,24 @@ def _make(dataset: Dataset, settings: Settings, folder: Path) -> None:
                 faults += found
                 if cut is None:
                     continue
-                peak = np.abs(cut).max(axis=2)  # (n, L)
-                gain = (np.where(peak > 0, peak, 1) / 32767).astype(np.float32)
-                np.rint(cut / gain[:, :, None]).astype("<i2").tofile(out)
+                peak = np.maximum(np.abs(cut).max(axis=2), _LEAST_MV)  # (n, L)
+                gain = (peak / 32767).astype(np.float32)
+                steps = np.rint(cut / gain[:, :, None]).astype("<i2")  # (n, L, T)
+                out.write(steps.tobytes())  # not tofile, whose error hides that the disk is full
                 gains.append(gain)
                 rows += [row] * len(cut)
                 starts += [i * settings.seconds for i in range(len(cut))]
         report = Report(len(dataset.table), tuple(faults))
         if not rows:
             raise PecgError(_nothing_left(dataset, report))
-        np.save(scratch / "gain.npy", np.concatenate(gains))
+        stored = io.BytesIO()
+        np.save(stored, np.concatenate(gains))
+        (scratch / "gain.npy").write_bytes(stored.getvalue())
         pd.DataFrame({"row": rows, "start": starts}).to_csv(scratch / "table.csv", index=False)
-        manifest = {
-            "settings": asdict(settings),
-            "report": report.as_json(),
-            "checksums": {
-                name: _checksum(scratch / name) for name in ("windows.i16", "gain.npy", "table.csv")
-            },
-        }
+        manifest = {"settings": asdict(settings), "report": report.as_json()}
         (scratch / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        checksums = {name: _checksum(scratch / name) for name in _FILES}
+        (scratch / "checksums.json").write_text(json.dumps(checksums), encoding="utf-8")
 
 
 def _cut_each(
@@ -185,9 +194,9 @@ def _checksum(path: Path) -> int:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return all(_checksum(folder / n) == c for n, c in manifest["checksums"].items())
-    except (OSError, ValueError, KeyError):
+        checksums = json.loads((folder / "checksums.json").read_text(encoding="utf-8"))
+        return bool(checksums == {name: _checksum(folder / name) for name in _FILES})
+    except (OSError, ValueError):
         return False
 
 

@@ -2,7 +2,7 @@
 
 | what | |
 | --- | --- |
-| source | Tan et al. 2025, *A large-scale paediatric ECG database*, Scientific Data 12:867 |
+| source | Tan et al. 2025, Scientific Data 12:867 |
 | identifiers | doi 10.1038/s41597-025-05225-z, figshare 10.6084/m9.figshare.27078763 |
 | licence | CC BY 4.0 |
 | where and when | First Affiliated Hospital of Zhengzhou University, January 2018 to May 2024 |
@@ -116,8 +116,13 @@ def open_folder(root: Path) -> Dataset:
 
 
 def _kind(root: Path, recordings: int) -> str:
-    if (root / "twin.json").is_file():
-        if json.loads((root / "twin.json").read_text()).get("twin_of") != "zzu":
+    mark = root / "twin.json"
+    if mark.is_file():
+        try:
+            twin_of = dict(json.loads(mark.read_text(encoding="utf-8"))).get("twin_of")
+        except (OSError, ValueError, TypeError) as error:
+            raise PecgError(f"{mark} cannot be read ({error}); write the twin again.") from error
+        if twin_of != "zzu":
             raise PecgError(f"{root} holds a twin of another dataset; see its twin.json.")
         return "twin"
     return "full" if recordings == RELEASE_RECORDINGS else "subset"
@@ -130,8 +135,8 @@ def age_in_days(cell: str) -> float:
 
 
 def unpack(cell: str) -> list[str]:
-    """`'Q21.0';'Q21.1'` is ["Q21.0", "Q21.1"]. A cell without quotes is split at the semicolons."""
-    items = re.findall(r"'([^']*)'", cell) if "'" in cell else cell.split(";")
+    """`'Q21.0';'Q21.1'` is ["Q21.0", "Q21.1"]. Outside quotes a cell is split at semicolons."""
+    items = (quoted or plain for quoted, plain in re.findall(r"'([^']*)'|([^';]+)", cell))
     return [" ".join(item.split()) for item in items if item.strip()]
 
 

@@ -1,0 +1,113 @@
+"""A chapter's parameters: what is refused, in which words, before anything runs."""
+
+import json
+
+import pytest
+
+from pecg_utils import chapters, places
+from pecg_utils.errors import PecgError
+
+
+def refused(given, chapter="benchmark"):
+    with pytest.raises(PecgError) as caught:
+        chapters.parameters(chapter, given)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"epoch": 5}, "benchmark has no parameter 'epoch'. Did you mean 'epochs'?"),
+        ({"epochs": "five"}, "epochs must be a whole number from 1 to 2000, not 'five'."),
+        ({"epochs": -3}, "epochs must be a whole number from 1 to 2000, not -3."),
+        ({"epochs": "-3"}, "epochs must be a whole number from 1 to 2000, not '-3'."),
+        ({"epochs": 1.5}, "epochs must be a whole number from 1 to 2000, not 1.5."),
+        ({"epochs": 2001}, "epochs must be a whole number from 1 to 2000, not 2001."),
+        ({"epochs": [3]}, "epochs must be a whole number from 1 to 2000, not [3]."),
+        ({"lr": 0}, "lr must be a number above 0 to 1, not 0."),
+        ({"lr": "nan"}, "lr must be a number above 0 to 1, not 'nan'."),
+        ({"seconds": 0.5}, "seconds must be a number from 1 to 10, not 0.5."),
+        ({"sizes": "big"}, "sizes must be one of tiny, small, paper, not 'big'."),
+        ({"precision": 16}, "precision must be one of auto, 32, bf16, not 16."),
+        ({"data": 3}, "data must be text, not 3."),
+        ({"profile": "demos"}, "There is no profile 'demos'. Did you mean 'demo'?"),
+        ({"profile": "x"}, "There is no profile 'x'. There are: smoke, demo, study, paper."),
+        (
+            {"models": "resnet1d,lstm"},
+            "models must be a list, each once, of resnet1d, bilstm, transformer, mamba2, not 'resnet1d,lstm'.",
+        ),
+        (
+            {"models": []},
+            "models must be a list, each once, of resnet1d, bilstm, transformer, mamba2, not [].",
+        ),
+        (
+            {"models": "mamba2,mamba2"},
+            "models must be a list, each once, of resnet1d, bilstm, transformer, mamba2, not 'mamba2,mamba2'.",
+        ),
+        ({"dataset": "zz"}, "dataset must be one of zzu, ptbxl, not 'zz'."),
+        (
+            {"dataset": ["zzu"]},
+            "dataset must be one of zzu, ptbxl, not ['zzu'].",
+        ),
+    ],
+)
+def test_what_is_wrong_is_refused_with_a_sentence(given, sentence):
+    assert refused(given) == sentence
+
+
+def test_an_unhashable_profile_is_refused_too():
+    assert refused({"profile": ["smoke"]}).startswith("There is no profile ['smoke'].")
+
+
+def test_an_unknown_chapter_is_refused_with_the_nearest():
+    assert refused({}, "benchmarc") == "There is no chapter 'benchmarc'. Did you mean 'benchmark'?"
+
+
+@pytest.mark.parametrize("profile", chapters.PROFILES)
+@pytest.mark.parametrize("chapter", chapters.CHAPTERS)
+def test_every_profile_is_valid_and_sizes_up_every_model(chapter, profile):
+    found = chapters.parameters(chapter, {"profile": profile})
+    assert found.profile == profile
+    assert set(found.models) <= set(chapters.SIZES[found.sizes])
+
+
+def test_a_profile_fills_in_what_is_not_given_and_none_is_not_given():
+    smoke = chapters.parameters("benchmark", {"profile": "smoke", "epochs": None, "seed": "7"})
+    assert (smoke.patients, smoke.epochs, smoke.seed) == (60, 1, 7)
+    assert chapters.parameters("benchmark", {}).profile == "demo"
+
+
+def test_the_paper_profile_is_the_papers_training():
+    paper = chapters.parameters("benchmark", {"profile": "paper"})  # arXiv 2510.03780
+    assert (paper.epochs, paper.batch, paper.lr, paper.seconds) == (200, 64, 7e-4, 3.0)
+    assert paper.sizes == "paper"
+    assert chapters.SIZES["paper"] == dict.fromkeys(paper.models, {})
+
+
+def test_windows_are_as_long_as_the_dataset_asks_unless_a_length_is_given():
+    assert chapters.parameters("benchmark", {"dataset": "ptbxl"}).seconds == 2.5
+    assert chapters.parameters("benchmark", {"dataset": "ptbxl", "seconds": 4}).seconds == 4
+
+
+def test_a_list_is_read_from_a_command_line():
+    found = chapters.parameters("benchmark", {"models": "mamba2, resnet1d"})
+    assert found.models == ["mamba2", "resnet1d"]
+
+
+@pytest.mark.parametrize("chapter", chapters.CHAPTERS)
+def test_the_notebooks_parameters_are_the_models_fields_and_say_nothing_but_the_profile(chapter):
+    cells = json.loads(places.notebook(chapter).read_text(encoding="utf-8"))["cells"]
+    tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", ())]
+    assert len(tagged) == 1
+    namespace = {}
+    exec("".join(tagged[0]["source"]), {}, namespace)
+    assert set(namespace) == set(chapters.CHAPTERS[chapter][0].model_fields)
+    assert namespace.pop("profile") == "demo"
+    assert set(namespace.values()) == {None}
+
+
+def test_every_parameter_can_be_told_in_words():
+    model, _ = chapters.CHAPTERS["benchmark"]
+    for name, field in model.model_fields.items():
+        assert chapters.wanted("benchmark", name)
+        assert field.description

@@ -1,0 +1,182 @@
+"""What the paper reports: every number, its source, its verdict, and the trial it is joined to."""
+
+import dataclasses
+import math
+
+import pandas as pd
+import pytest
+
+from pecg_utils import claims
+from pecg_utils.claims import Claim, join, load, verdict
+from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
+from pecg_utils.trial import Protocol
+
+# arXiv 2510.03780, typed a second time: (Hamming loss, macro F1 in %) on 9 and on 12 leads.
+REPORTED = {
+    "resnet1d": {9: (0.0076, 89.15), 12: (0.0069, 94.67)},
+    "bilstm": {9: (0.0148, 79.75), 12: (0.0092, 90.96)},
+    "mamba2": {9: (0.0124, 85.63), 12: (0.0188, 84.30)},
+    "transformer": {9: (0.0178, 81.82), 12: (0.0116, 90.08)},
+}
+
+
+def test_every_number_of_the_paper_is_there_once():
+    found = {(c.model, c.leads, c.metric): (c.value, c.unit) for c in load("benchmark").claims}
+    expected = {}
+    for model, by_leads in REPORTED.items():
+        for leads, (loss, f1) in by_leads.items():
+            expected[model, leads, "hamming_loss"] = (loss, "")
+            expected[model, leads, "f1"] = (f1, "%")
+    assert found == expected
+    assert len(load("benchmark").claims) == 16
+
+
+def test_every_claim_has_a_name_of_its_own_and_says_where_it_was_read():
+    listed = load("benchmark").claims
+    assert len({claim.id for claim in listed}) == 16
+    for claim in listed:
+        assert claim.id.startswith(f"{claim.model}-{claim.leads}-")
+        assert len(claim.read) > 20
+
+
+def test_the_papers_protocol_splits_windows_and_normalises_each_side():
+    assert load("benchmark").protocol == {"split": "window", "normalise": "own"}
+
+
+PERCENT = Claim(id="x", model="m", leads=12, metric="f1", value=90.0, unit="%", read="there")
+LOSS = Claim(id="y", model="m", leads=12, metric="hamming_loss", value=0.01, read="there")
+
+
+@pytest.mark.parametrize(
+    ("claim", "value", "low", "high", "expected"),
+    [
+        (PERCENT, 88.0, 85.0, 91.0, "reproduced"),
+        (PERCENT, 95.0, 90.0, 97.0, "reproduced"),  # the claim on the interval's lower end
+        (PERCENT, 80.0, 75.0, 90.0, "reproduced"),  # on its upper end, however far the value
+        (PERCENT, 92.0, 91.0, 93.0, "near"),  # two points, the most that is near
+        (PERCENT, 88.0, 87.0, 89.0, "near"),
+        (PERCENT, 92.01, 91.0, 93.0, "not reproduced"),
+        (PERCENT, 87.99, 87.0, 89.0, "not reproduced"),
+        (LOSS, 0.011, 0.009, 0.012, "reproduced"),
+        (LOSS, 0.0101, 0.01005, 0.012, "not reproduced"),  # no loss is 'near'
+        (PERCENT, 90.5, math.nan, math.nan, "near"),
+        (LOSS, 0.01, math.nan, math.nan, "not reproduced"),
+    ],
+)
+def test_a_verdict_on_full_data(claim, value, low, high, expected):
+    assert verdict(claim, value, low, high, "full")[0] == expected
+
+
+@pytest.mark.parametrize(("kind", "why"), [("twin", "simulated"), ("subset", "part")])
+def test_a_twin_and_a_subset_never_earn_one(kind, why):
+    said = verdict(PERCENT, 90.0, 89.0, 91.0, kind)
+    assert said[0] == "not comparable"
+    assert why in said[1]
+
+
+def trial(protocol, f1, loss, kind="full", **more):
+    scores = {
+        "metric": ["f1", "hamming_loss", "f1"],
+        "label": ["macro", "macro", "a"],
+        "value": [f1, loss, 0.123],
+        "low": [f1 - 0.01, loss - 0.001, 0.1],
+        "high": [f1 + 0.01, loss + 0.001, 0.2],
+    }
+    return {"protocol": dataclasses.asdict(protocol), "data": kind, "scores": scores, **more}
+
+
+def record(trials, dataset="zzu", kind="full"):
+    return {"key": "0123", "data": [{"dataset": dataset, "kind": kind}], "trials": trials}
+
+
+WANTED = Protocol("resnet1d", TWELVE_LEADS, "12-lead", "window", "own")
+SOUND = Protocol("resnet1d", TWELVE_LEADS, "12-lead", "patient")
+# Each differs from the paper's protocol or from the sound one in one thing that must not pass.
+OTHERS = [
+    Protocol("resnet1d", TWELVE_LEADS, "12-lead", "window", "train"),
+    Protocol("resnet1d", TWELVE_LEADS, "12-lead", "record", "own"),
+    Protocol("resnet1d", TWELVE_LEADS, "12-lead", "patient", "own"),
+    Protocol("resnet1d", TWELVE_LEADS, "12-lead", "window", "own", "permuted"),
+    Protocol("resnet1d", TWELVE_LEADS, "12-lead", "patient", labels="permuted"),
+    Protocol("resnet1d", TWELVE_LEADS, "12-lead", "patient", antialias=False),
+    Protocol("resnet1d", NINE_LEADS, "12-lead", "patient"),
+    Protocol("resnet1d", NINE_LEADS, "9-lead", "window", "own"),
+    Protocol("bilstm", TWELVE_LEADS, "12-lead", "window", "own"),
+]
+
+
+def row(table, claim):
+    return table.set_index("claim").loc[claim]
+
+
+def test_a_claim_is_joined_to_its_protocol_and_to_the_sound_one():
+    others = [trial(protocol, 0.05, 0.9) for protocol in OTHERS]
+    elsewhere = [trial(p, 0.06, 0.8, "subset", trained_on="full") for p in (WANTED, SOUND)]
+    given = record([*others, *elsewhere, trial(WANTED, 0.94, 0.0070), trial(SOUND, 0.40, 0.06)])
+    table = join("benchmark", given)
+    f1, loss = row(table, "resnet1d-12-f1"), row(table, "resnet1d-12-hamming-loss")
+    assert f1[["value", "low", "high", "sound"]].tolist() == pytest.approx([94, 93, 95, 40])
+    assert loss[["value", "low", "sound", "sound_high"]].tolist() == pytest.approx(
+        [0.007, 0.006, 0.06, 0.061]
+    )
+    assert (f1["verdict"], loss["verdict"], f1["data"]) == ("reproduced", "reproduced", "full")
+    assert f1["read"]
+    assert len(table) == 16
+
+
+@pytest.mark.parametrize("kind", ["twin", "subset"])
+def test_no_row_of_a_twin_or_a_subset_has_a_verdict(kind):
+    table = join("benchmark", record([trial(WANTED, 0.9467, 0.0069, kind)], kind=kind))
+    assert set(table["verdict"]) == {"not comparable"}
+    assert row(table, "resnet1d-12-f1")["value"] == pytest.approx(94.67)
+    assert row(table, "resnet1d-12-f1")["data"] == kind
+
+
+def test_trained_on_a_twin_beside_full_data_is_still_a_twin():
+    table = join("benchmark", record([trial(WANTED, 0.9467, 0.0069, "twin")], kind="subset"))
+    assert row(table, "resnet1d-12-f1")["data"] == "twin"
+    assert "simulated" in row(table, "resnet1d-12-f1")["why"]
+
+
+def test_what_was_not_measured_is_empty_and_says_so():
+    table = join("benchmark", record([trial(WANTED, 0.94, 0.007)]))
+    missing = row(table, "mamba2-9-f1")
+    assert pd.isna(missing["value"])
+    assert (missing["verdict"], missing["why"]) == ("not comparable", "not measured in this run")
+    assert pd.isna(row(table, "resnet1d-12-f1")["sound"])
+
+
+def test_another_dataset_is_never_compared():
+    table = join("benchmark", record([trial(WANTED, 0.94, 0.007)], dataset="ptbxl"))
+    assert table[["value", "sound"]].isna().all(axis=None)
+    assert set(table["why"]) == {"another dataset"}
+
+
+def test_an_undefined_score_is_nan_and_not_an_error():
+    broken = trial(WANTED, 0.94, 0.007)
+    broken["scores"]["low"][0] = broken["scores"]["high"][0] = None
+    found = row(join("benchmark", record([broken])), "resnet1d-12-f1")
+    assert pd.isna(found["low"])
+    assert found["verdict"] == "near"
+
+
+def test_the_shown_table_has_words_and_intervals():
+    given = record([trial(WANTED, 0.94, 0.0070), trial(SOUND, 0.40, 0.06)])
+    shown = claims.shown(join("benchmark", given))
+    first = shown.loc["resnet1d"].set_index(["leads", "metric"])
+    f1 = first.loc[(12, "macro F1 (%)")]
+    assert f1["here, its protocol"] == "94.0 (93.0 to 95.0)"
+    assert f1["here, by patient"] == "40.0 (39.0 to 41.0)"
+    assert first.loc[(9, "Hamming loss")]["here, its protocol"] == "not run"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ((0.712, 0.68, 0.741), "0.712 (0.680 to 0.741)"),
+        ((0.712, math.nan, math.nan), "0.712"),
+        ((math.nan, math.nan, math.nan), "undefined"),
+    ],
+)
+def test_an_interval_in_words(numbers, words):
+    assert claims.interval(*numbers) == words

@@ -1,0 +1,247 @@
+"""The training loop: it learns, repeats, goes on where it was stopped, and sees what it may see."""
+
+import dataclasses
+import errno
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from pecg_utils import train
+from pecg_utils.data.inputs import Inputs, scale
+from pecg_utils.data.quality import Report
+from pecg_utils.data.windows import Settings, Windows
+from pecg_utils.errors import PecgError
+from pecg_utils.train import Training, fit, predict
+
+torch.set_num_threads(1)
+LEADS = ("I", "II")
+SHORT = Training(epochs=4, batch=16, lr=1e-2, seed=3, precision="32")
+
+
+def made_up(n=80):
+    """Windows whose two labels are told by the slope of lead I and by the size of lead II."""
+    generator = np.random.default_rng(0)
+    labels = generator.random((n, 2)) < 0.4
+    steps = generator.normal(0, 3000, (n, 2, 30))
+    steps[:, 0] += np.where(labels[:, :1], 1, -1) * np.linspace(-6000, 6000, 30)
+    steps[:, 1] *= np.where(labels[:, 1:], 3, 1)
+    return Windows(
+        steps=steps.astype(np.int16),
+        gain=np.full((n, 2), 1e-3, np.float32),
+        table=pd.DataFrame({"record": np.arange(n), "patient": np.arange(n)}),
+        labels=labels,
+        classes=("a", "b"),
+        settings=Settings(LEADS, seconds=0.3),
+        report=Report(n, ()),
+        key="made up",
+    )
+
+
+def sides():
+    windows = made_up()
+    rows = [np.arange(0, 57), np.arange(57, 68)]  # 57 leaves one window over at batch 14 or 28
+    measure = scale(windows, rows[0], LEADS)
+    return [Inputs(windows, r, measure, windows.labels[r]) for r in rows]
+
+
+def network():
+    """Small, with dropout and batch normalisation: both carry a state that a resume must keep."""
+    torch.manual_seed(1)
+    return nn.Sequential(
+        nn.Conv1d(2, 8, 5),
+        nn.BatchNorm1d(8),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.Flatten(),
+        nn.Linear(8 * 26, 2),
+    )
+
+
+def equal(one, other):
+    states = one.model.state_dict(), other.model.state_dict()
+    return all(torch.equal(a, b) for a, b in zip(*(s.values() for s in states), strict=True))
+
+
+def test_the_loss_falls_and_the_best_epoch_is_kept(tmp_path):
+    training, validation = sides()
+    fitted = fit(network(), training, validation, dataclasses.replace(SHORT, epochs=12), tmp_path)
+    losses = [row["train_loss"] for row in fitted.curves]
+    f1 = [row["validation_f1"] for row in fitted.curves]
+    assert losses[-1] < 0.5 * losses[0]
+    assert [row["epoch"] for row in fitted.curves] == list(range(1, 13))
+    assert fitted.best_epoch == 1 + int(np.argmax(f1))  # the first of equals
+    assert train._macro_f1(validation.labels, predict(fitted.model, validation)) == max(f1)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(tmp_path):
+    fits = [
+        fit(network(), *sides(), dataclasses.replace(SHORT, seed=seed), tmp_path)
+        for seed in (3, 3, 4)
+    ]
+    assert equal(fits[0], fits[1])
+    assert fits[0].curves == fits[1].curves
+    assert not equal(fits[0], fits[2])
+
+
+@pytest.mark.parametrize(("precision", "name"), [("32", "32-true"), ("bf16", "bf16-mixed")])
+def test_both_precisions_run_and_keep_float32_weights(tmp_path, precision, name):
+    fitted = fit(network(), *sides(), dataclasses.replace(SHORT, precision=precision), tmp_path)
+    assert fitted.precision == name
+    assert all(p.dtype == torch.float32 for p in fitted.model.parameters())
+    assert np.isfinite([row["train_loss"] for row in fitted.curves]).all()
+
+
+def test_precision_auto_follows_the_machine(tmp_path):
+    fitted = fit(network(), *sides(), dataclasses.replace(SHORT, precision="auto"), tmp_path)
+    assert fitted.precision == ("bf16-mixed" if train.has_bf16() else "32-true")
+
+
+@pytest.mark.parametrize("batch", [14, 56])
+def test_a_last_batch_of_one_window_is_left_out(tmp_path, batch):
+    fit(network(), *sides(), dataclasses.replace(SHORT, batch=batch), tmp_path)
+
+
+def test_probabilities_do_not_depend_on_the_batch(monkeypatch):
+    model, (training, _) = network(), sides()
+    whole = predict(model, training)
+    monkeypatch.setattr(train, "_EVALUATION_BATCH", 13)
+    np.testing.assert_allclose(predict(model, training), whole, atol=1e-6)
+    assert whole.shape == (57, 2)
+    assert whole.min() > 0
+    assert whole.max() < 1
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_stopped_in_an_epoch_and_resumed_gives_the_weights_of_a_run_never_stopped(
+    tmp_path, monkeypatch, after
+):
+    never = fit(network(), *sides(), SHORT, tmp_path / "never")
+    monkeypatch.setattr(train, "_SAVE_EVERY", 0.0)
+    loss, calls = train.weighted_bce, []
+
+    def stops(*arguments):
+        calls.append(1)
+        if len(calls) == 4 * after + 3:  # four batches an epoch: in the middle of the next one
+            raise Stopped
+        return loss(*arguments)
+
+    monkeypatch.setattr(train, "weighted_bce", stops)
+    with pytest.raises(Stopped):
+        fit(network(), *sides(), SHORT, tmp_path / "stopped")
+    state = torch.load(tmp_path / "stopped", weights_only=True)
+    assert state["epoch"] == after
+    torch.manual_seed(99)  # whatever a new process draws first
+    resumed = fit(network(), *sides(), SHORT, tmp_path / "stopped")
+    assert equal(resumed, never)
+    assert resumed.curves == never.curves
+    assert resumed.best_epoch == never.best_epoch
+
+
+def test_killed_in_an_epoch_and_resumed_gives_the_weights_of_a_run_never_stopped(
+    tmp_path, monkeypatch
+):
+    program = """
+        import os, signal, sys
+        sys.path.insert(0, sys.argv[1])
+        import test_train as t
+        t.train._SAVE_EVERY = 0.0
+        loss, calls = t.train.weighted_bce, []
+        def dies(*arguments):
+            calls.append(1)
+            if len(calls) == 10:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return loss(*arguments)
+        t.train.weighted_bce = dies
+        t.fit(t.network(), *t.sides(), t.SHORT, t.Path(sys.argv[2]))
+    """
+    checkpoint = tmp_path / "killed"
+    here = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program), here, checkpoint])
+    assert done.returncode == -signal.SIGKILL
+    assert torch.load(checkpoint, weights_only=True)["epoch"] == 2
+    resumed = fit(network(), *sides(), SHORT, checkpoint)
+    assert equal(resumed, fit(network(), *sides(), SHORT, tmp_path / "never"))
+
+
+def test_killed_after_the_last_epoch_nothing_is_trained_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "_SAVE_EVERY", 0.0)
+    first = fit(network(), *sides(), SHORT, tmp_path / "done")
+    monkeypatch.setattr(train, "_one_epoch", None)
+    assert equal(fit(network(), *sides(), SHORT, tmp_path / "done"), first)
+
+
+def test_a_checkpoint_is_written_whole_or_the_older_one_stays(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint"
+    train.save({"epoch": torch.tensor(1)}, path)
+
+    def half(scratch, data):
+        with scratch.open("wb") as out:
+            out.write(bytes(data)[:100])
+        raise Stopped
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(Stopped):
+        train.save({"epoch": torch.tensor(2)}, path)
+    assert int(torch.load(path, weights_only=True)["epoch"]) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(scratch, data):
+        scratch.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(train, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(PecgError, match="The disk is full"):
+        fit(network(), *sides(), SHORT, tmp_path / "checkpoint")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_sees_no_window_of_another_side(tmp_path, monkeypatch):
+    training, validation = sides()
+    seen, batch, mode = {True: set(), False: set()}, Inputs.batch, []
+    monkeypatch.setattr(
+        Inputs, "batch", lambda s, which: (seen[mode[-1]].update(s.rows[which]), batch(s, which))[1]
+    )
+    model = network()
+    switch = model.train
+    monkeypatch.setattr(model, "train", lambda on=True: (mode.append(on), switch(on))[1])
+    fit(model, training, validation, SHORT, tmp_path / "checkpoint")
+    assert seen[True] == set(training.rows)  # in training mode: all of its side, nothing else
+    assert seen[False] == set(validation.rows)
+
+
+def test_the_positive_weights_are_counted_on_the_training_side(tmp_path, monkeypatch):
+    training, validation = sides()
+    counted = []
+    weigh = train.positive_weights
+    monkeypatch.setattr(train, "positive_weights", lambda y: (counted.append(y), weigh(y))[1])
+    fit(network(), training, validation, SHORT, tmp_path / "checkpoint")
+    assert len(counted) == 1
+    np.testing.assert_array_equal(counted[0].numpy(), training.labels)
+
+
+def test_nothing_is_printed_that_would_stand_in_the_book(tmp_path):
+    program = """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import test_train as t
+        t.fit(t.network(), *t.sides(), t.dataclasses.replace(t.SHORT, precision="bf16"), t.Path("x"))
+    """
+    here = str(Path(__file__).parent)
+    command = [sys.executable, "-c", textwrap.dedent(program), here]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout + done.stderr == ""
