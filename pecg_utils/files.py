@@ -2,12 +2,17 @@
 
 import errno
 import hashlib
+import io
 import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from pecg_utils.errors import PecgError
 
@@ -55,6 +60,13 @@ def write_text(target: Path, text: str) -> None:
     """Write `text` to `target` whole or not at all."""
     with whole(target) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def array_bytes(array: npt.NDArray[Any]) -> bytes:
+    """A .npy file of `array`. Written by ourselves, a full disk is named; numpy hides it."""
+    out = io.BytesIO()
+    np.save(out, array)
+    return out.getvalue()
 
 
 def fingerprint(parts: Iterable[bytes | str]) -> str:

@@ -203,10 +203,11 @@ def finding_fragment(records: list[dict[str, Any]]) -> str:
             claims.interval(v, a, b)
             for v, a, b in zip(macro["value"], macro["low"], macro["high"], strict=True)
         ]
+        dataset = _name(record["data"][0]["dataset"])
         lines.append(
-            f"- {_name(record['data'][0]['dataset'])}, {{tag}}`{macro['data'].iloc[0]}`: macro AUROC of "
-            f"`{first['model']}` is {values[0]} when windows are divided at random, and "
-            f"{values[1]} when patients are kept apart (record `{record['key']}`)."
+            f"- {dataset}, {{tag}}`{macro['data'].iloc[0]}`: macro AUROC of `{first['model']}` is "
+            f"{values[0]} when windows are divided at random, and {values[1]} when patients are "
+            f"kept apart (record `{record['key']}`)."
         )
     return "\n".join(lines or ["No record is kept yet."]) + "\n"
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pecg_utils.errors import PecgError
 
-_BLOCK = 24  # output samples a matrix product makes: more would multiply more zeros
+_BLOCK = 12  # output samples a matrix product makes: more would multiply more zeros
 
 
 def resample(

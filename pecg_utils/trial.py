@@ -176,9 +176,10 @@ def _train(
         "curves": fitted.curves,
     }
     weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
-    train.save({"weights": weights, "mean": learned.mean, "std": learned.std}, place / "model.pt")
-    with files.whole(place / "probabilities.npy") as scratch, scratch.open("wb") as out:
-        np.save(out, train.predict(fitted.model, inputs["test"]))
+    kept = {"weights": weights, "mean": learned.mean.tolist(), "std": learned.std.tolist()}
+    train.save(kept, place / "model.pt")
+    with files.whole(place / "probabilities.npy") as scratch:
+        scratch.write_bytes(files.array_bytes(train.predict(fitted.model, inputs["test"])))
     files.write_text(place / "facts.json", json.dumps(facts))  # the last file: all is there
     checkpoint.unlink(missing_ok=True)
 
@@ -192,7 +193,7 @@ def judge(
     from pecg_utils import models, train
 
     protocol = outcome.protocol
-    kept = torch.load(outcome.folder / "model.pt", weights_only=False)
+    kept = torch.load(outcome.folder / "model.pt", weights_only=True)
     model = models.create(
         protocol.model,
         n_leads=len(protocol.leads),
@@ -202,7 +203,7 @@ def judge(
     )
     model.load_state_dict(kept["weights"])
     every = np.arange(len(windows))
-    measure = Scale(protocol.leads, kept["mean"], kept["std"])
+    measure = Scale(protocol.leads, np.array(kept["mean"]), np.array(kept["std"]))
     given = train.predict(model, Inputs(windows, every, measure, windows.labels))
     facts = {**outcome.facts, "data": kind, "trained_on": outcome.kind, "curves": []}
     facts["split"] = {

@@ -2,7 +2,8 @@
 
 import csv
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,15 @@ def twin(twin_folder: Path) -> Dataset:
     return open_dataset("zzu", twin_folder)
 
 
-def noise(seconds: float, leads: int = 12, seed: int = 0) -> np.ndarray:
-    """A signal (samples, leads) at 500 Hz in mV: noise of 0.3 mV, which no check minds."""
-    size = (round(seconds * 500), leads)
-    return np.random.default_rng(seed).normal(0, 0.3, size).astype(np.float32)
+@pytest.fixture(scope="session")
+def noise() -> Callable[..., np.ndarray]:
+    """Makes a signal (samples, leads) at 500 Hz in mV: noise of 0.3 mV, which no check minds."""
+
+    def make(seconds: float, leads: int = 12, seed: int = 0) -> np.ndarray:
+        size = (round(seconds * 500), leads)
+        return np.random.default_rng(seed).normal(0, 0.3, size).astype(np.float32)
+
+    return make
 
 
 @pytest.fixture
@@ -70,3 +76,19 @@ def write_zzu(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return write
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB, where the tests may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no mount command, so no disk to fill")
+    if done.returncode:
+        pytest.skip("mounting a disk to fill it is not allowed here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)

@@ -7,6 +7,8 @@ import pytest
 from pecg_utils import chapters, places
 from pecg_utils.errors import PecgError
 
+MODELS = "a list, each once, of resnet1d, bilstm, transformer, mamba2"
+
 
 def refused(given, chapter="benchmark"):
     with pytest.raises(PecgError) as caught:
@@ -34,15 +36,15 @@ def refused(given, chapter="benchmark"):
         ({"profile": "x"}, "There is no profile 'x'. There are: smoke, demo, study, paper."),
         (
             {"models": "resnet1d,lstm"},
-            "models must be a list, each once, of resnet1d, bilstm, transformer, mamba2, not 'resnet1d,lstm'.",
+            f"models must be {MODELS}, not 'resnet1d,lstm'.",
         ),
         (
             {"models": []},
-            "models must be a list, each once, of resnet1d, bilstm, transformer, mamba2, not [].",
+            f"models must be {MODELS}, not [].",
         ),
         (
             {"models": "mamba2,mamba2"},
-            "models must be a list, each once, of resnet1d, bilstm, transformer, mamba2, not 'mamba2,mamba2'.",
+            f"models must be {MODELS}, not 'mamba2,mamba2'.",
         ),
         ({"dataset": "zz"}, "dataset must be one of zzu, ptbxl, not 'zz'."),
         (
@@ -81,7 +83,7 @@ def test_the_paper_profile_is_the_papers_training():
     paper = chapters.parameters("benchmark", {"profile": "paper"})  # arXiv 2510.03780
     assert (paper.epochs, paper.batch, paper.lr, paper.seconds) == (200, 64, 7e-4, 3.0)
     assert paper.sizes == "paper"
-    assert chapters.SIZES["paper"] == dict.fromkeys(paper.models, {})
+    assert chapters.SIZES["paper"] == {model: {} for model in paper.models}
 
 
 def test_windows_are_as_long_as_the_dataset_asks_unless_a_length_is_given():

@@ -147,8 +147,7 @@ def test_a_run_says_where_its_record_is(monkeypatch, capsys, tmp_path):
     assert asked == [("benchmark", expected, True)]
     said = capsys.readouterr().out
     assert said == (
-        "benchmark 0123 is recorded already; nothing was run. "
-        f"Record: {tmp_path / 'record.json'}\n"
+        f"benchmark 0123 is recorded already; nothing was run. Record: {tmp_path / 'record.json'}\n"
     )
 
 

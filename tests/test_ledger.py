@@ -81,8 +81,9 @@ def test_the_record_says_all_that_it_must(run, text):
     assert len({len(column) for column in scores.values()}) == 1
     assert len(scores["value"]) == 5 * 20  # metrics × (19 labels and macro)
     for name in ("value", "low", "high"):
-        macro = [v for v, label in zip(scores[name], scores["label"], strict=True)
-                 if label == "macro"]
+        macro = [
+            v for v, label in zip(scores[name], scores["label"], strict=True) if label == "macro"
+        ]
         assert all(math.isfinite(v) for v in macro)
 
 
@@ -214,7 +215,7 @@ def test_keep_refuses_a_key_of_no_run(work):
 def test_a_damaged_record_is_refused_by_name(tmp_path, damaged):
     path = tmp_path / "benchmark-x.json"
     path.write_text(damaged)
-    with pytest.raises(PecgError, match="benchmark-x.json is no run's record"):
+    with pytest.raises(PecgError, match=r"benchmark-x\.json is no run's record"):
         ledger.read_record(path)
 
 

@@ -190,7 +190,7 @@ def test_claims_stand_beside_what_was_measured():
     trial = {"protocol": protocol, "data": "twin", "scores": scores}
     record = {"key": "0", "data": [{"dataset": "zzu", "kind": "twin"}], "trials": [trial]}
     table = join("benchmark", record)
-    nine, twelve = draw(plots.claims(table))
+    nine, _ = draw(plots.claims(table))
     assert "twin" in nine.get_title(loc="left")
     order = [t.get_text() for t in nine.get_yticklabels()]
     ours = nine.lines[1].get_xydata()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import noise
 
 from pecg_utils.data import open_dataset, quality, windows
 from pecg_utils.data.quality import Report
@@ -13,6 +12,7 @@ from pecg_utils.data.recording import TWELVE_LEADS, Dataset
 from pecg_utils.errors import PecgError
 
 Writer = Callable[..., Path]
+Noise = Callable[..., np.ndarray]
 
 
 def only_fault(root: Path, leads: tuple[str, ...] = TWELVE_LEADS) -> quality.Fault:
@@ -33,7 +33,7 @@ def edit(root: Path, old: str, new: str) -> None:
     header.write_text(text.replace(old, new))
 
 
-def test_missing(write_zzu: Writer) -> None:
+def test_missing(noise: Noise, write_zzu: Writer) -> None:
     root = write_zzu({"good": noise(4), "bad": noise(4)})
     (root / "Child_ecg/P00/bad.dat").unlink()
     fault = only_fault(root)
@@ -42,7 +42,7 @@ def test_missing(write_zzu: Writer) -> None:
     assert only_fault(root).detail == "bad.hea is not there"
 
 
-def test_unreadable(write_zzu: Writer) -> None:
+def test_unreadable(noise: Noise, write_zzu: Writer) -> None:
     root = write_zzu({"good": noise(4), "bad": noise(4)})
     (root / "Child_ecg/P00/bad.dat").write_bytes(bytes(1000))
     fault = only_fault(root)
@@ -53,7 +53,7 @@ def test_unreadable(write_zzu: Writer) -> None:
 
 
 @pytest.mark.parametrize("gain", ["1e-30", "1e-300", "0.001"])
-def test_a_gain_that_makes_no_ecg(write_zzu: Writer, gain: str) -> None:
+def test_a_gain_that_makes_no_ecg(noise: Noise, write_zzu: Writer, gain: str) -> None:
     root = write_zzu({"good": noise(4), "bad": noise(4)})
     header = root / "Child_ecg/P00/bad.hea"
     lines = header.read_text().splitlines()
@@ -66,7 +66,7 @@ def test_a_gain_that_makes_no_ecg(write_zzu: Writer, gain: str) -> None:
     assert "a wrong gain" in fault.detail
 
 
-def test_a_path_outside_the_folder(write_zzu: Writer) -> None:
+def test_a_path_outside_the_folder(noise: Noise, write_zzu: Writer) -> None:
     root = write_zzu({"good": noise(4), "bad": noise(4)})
     table = root / "AttributesDictionary.csv"
     table.write_text(table.read_text().replace("P00/bad,", "../../secret,"))
@@ -75,7 +75,7 @@ def test_a_path_outside_the_folder(write_zzu: Writer) -> None:
     assert "not inside" in fault.detail
 
 
-def test_wrong_rate(write_zzu: Writer) -> None:
+def test_wrong_rate(noise: Noise, write_zzu: Writer) -> None:
     root = write_zzu({"good": noise(4), "bad": noise(4)})
     edit(root, "bad 12 500", "bad 12 250")
     fault = only_fault(root)
@@ -83,7 +83,7 @@ def test_wrong_rate(write_zzu: Writer) -> None:
     assert fault.detail == "250 Hz where the release has 500 Hz"
 
 
-def test_lead_missing(write_zzu: Writer) -> None:
+def test_lead_missing(noise: Noise, write_zzu: Writer) -> None:
     root = write_zzu({"good": noise(4), "bad": noise(4, leads=9)})
     fault = only_fault(root)
     assert (fault.fault, fault.detail, fault.excluded) == ("lead missing", "V2, V4, V6", True)
@@ -91,7 +91,7 @@ def test_lead_missing(write_zzu: Writer) -> None:
     assert quality.inspect(dataset).faults == ()  # a 9-lead recording is asked for its nine
 
 
-def test_too_short(write_zzu: Writer) -> None:
+def test_too_short(noise: Noise, write_zzu: Writer) -> None:
     root = write_zzu({"good": noise(3), "bad": noise(3)[:-1]})
     fault = only_fault(root)
     assert (fault.fault, fault.excluded) == ("too short", True)
@@ -99,7 +99,7 @@ def test_too_short(write_zzu: Writer) -> None:
     assert quality.check(open_dataset("zzu", root), 0, TWELVE_LEADS, 3.0)[1] == []
 
 
-def test_nan(write_zzu: Writer) -> None:
+def test_nan(noise: Noise, write_zzu: Writer) -> None:
     root = write_zzu({"good": noise(4), "bad": noise(4)})
     path = root / "Child_ecg/P00/bad.dat"
     samples = np.fromfile(path, "<i2").reshape(-1, 12)
@@ -112,7 +112,7 @@ def test_nan(write_zzu: Writer) -> None:
     assert quality.check(open_dataset("zzu", root), 1, ("I", "II"), 3.0)[1] == []  # other leads
 
 
-def test_flat(write_zzu: Writer) -> None:
+def test_flat(noise: Noise, write_zzu: Writer) -> None:
     signal = noise(4)
     signal[:, [1, 7]] = 0.25
     root = write_zzu({"good": noise(4), "bad": signal})
@@ -124,7 +124,7 @@ def test_flat(write_zzu: Writer) -> None:
 
 
 @pytest.mark.parametrize("rail", [26.6, -26.6])
-def test_railed(write_zzu: Writer, rail: float) -> None:
+def test_railed(noise: Noise, write_zzu: Writer, rail: float) -> None:
     signal = noise(4)
     signal[100:200, 6] = rail
     root = write_zzu({"good": noise(4), "bad": signal})
@@ -134,7 +134,7 @@ def test_railed(write_zzu: Writer, rail: float) -> None:
     assert quality.inspect(open_dataset("zzu", write_zzu({"a": signal}, "below"))).faults == ()
 
 
-def test_the_others_go_on(write_zzu: Writer, tmp_path: Path) -> None:
+def test_the_others_go_on(noise: Noise, write_zzu: Writer, tmp_path: Path) -> None:
     railed = noise(7)
     railed[5, 2] = 27.0
     names = ["a", "gone", "b", "cut", "short", "railed"]
@@ -150,7 +150,7 @@ def test_the_others_go_on(write_zzu: Writer, tmp_path: Path) -> None:
     assert Report.from_json(made.report.as_json()) == made.report
 
 
-def test_none_left_is_one_clear_sentence(write_zzu: Writer, tmp_path: Path) -> None:
+def test_none_left_is_one_clear_sentence(noise: Noise, write_zzu: Writer, tmp_path: Path) -> None:
     dataset = open_dataset("zzu", write_zzu({"a": noise(1), "b": noise(2), "c": noise(5)}))
     (dataset.path(2).parent / "c.dat").unlink()
     with pytest.raises(PecgError) as caught:
@@ -177,7 +177,7 @@ def test_the_real_recordings(real: Callable[[str], Path]) -> None:
 
 @pytest.mark.parametrize("samples", [1, 15, 16, 17, 1000])
 @pytest.mark.parametrize("leads", [1, 9, 12])
-def test_extremes_are_numpys(samples: int, leads: int) -> None:
+def test_extremes_are_numpys(noise: Noise, samples: int, leads: int) -> None:
     signal = noise(2, leads)[:samples]
     for _ in range(2):
         low, high = quality.extremes(signal)

@@ -41,6 +41,8 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # a shell's background job ignores Ctrl-C, and what it starts does too
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def do(self, *command, work=None, cwd=None):
@@ -93,7 +95,9 @@ def project(tmp_path_factory):
 @pytest.fixture(scope="module")
 def plain(project):
     """The whole chapter at the smoke profile by plain papermill, and the record that it left."""
-    ran = project.do("papermill", "notebooks/benchmark.ipynb", "out.ipynb", "-p", "profile", "smoke")
+    ran = project.do(
+        "papermill", "notebooks/benchmark.ipynb", "out.ipynb", "-p", "profile", "smoke"
+    )
     assert ran.returncode == 0, ran.err
     (record,) = project.records()
     return record

@@ -104,11 +104,6 @@ def test_precision_auto_follows_the_machine(tmp_path):
     assert fitted.precision == ("bf16-mixed" if train.has_bf16() else "32-true")
 
 
-@pytest.mark.parametrize("batch", [14, 56])
-def test_a_last_batch_of_one_window_is_left_out(tmp_path, batch):
-    fit(network(), *sides(), dataclasses.replace(SHORT, batch=batch), tmp_path)
-
-
 def test_probabilities_do_not_depend_on_the_batch(monkeypatch):
     model, (training, _) = network(), sides()
     whole = predict(model, training)
@@ -239,9 +234,33 @@ def test_nothing_is_printed_that_would_stand_in_the_book(tmp_path):
         import sys
         sys.path.insert(0, sys.argv[1])
         import test_train as t
-        t.fit(t.network(), *t.sides(), t.dataclasses.replace(t.SHORT, precision="bf16"), t.Path("x"))
+        short = t.dataclasses.replace(t.SHORT, precision="bf16")
+        t.fit(t.network(), *t.sides(), short, t.Path("x"))
     """
     here = str(Path(__file__).parent)
     command = [sys.executable, "-c", textwrap.dedent(program), here]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout + done.stderr == ""
+
+
+def test_of_equally_good_epochs_the_first_is_kept(tmp_path, monkeypatch):
+    f1 = iter([0.1, 0.4, 0.4, 0.2])
+    monkeypatch.setattr(train, "_macro_f1", lambda *_: next(f1))
+    assert fit(network(), *sides(), SHORT, tmp_path).best_epoch == 2
+
+
+def test_every_epoch_has_an_order_of_its_own_and_no_batch_of_one_window(tmp_path, monkeypatch):
+    training, validation = sides()
+    drawn, batch = [], Inputs.batch
+
+    def spied(inputs, which):
+        if inputs is training:
+            drawn.append(which)
+        return batch(inputs, which)
+
+    monkeypatch.setattr(Inputs, "batch", spied)
+    fit(network(), training, validation, dataclasses.replace(SHORT, batch=14), tmp_path)
+    assert [len(which) for which in drawn] == [14] * 16  # 57 windows: one is over each time
+    epochs = [tuple(np.concatenate(drawn[i : i + 4])) for i in range(0, 16, 4)]
+    assert all(len(set(epoch)) == 56 for epoch in epochs)
+    assert len(set(epochs)) == 4

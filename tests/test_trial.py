@@ -133,9 +133,7 @@ def spied(monkeypatch):
 
 
 @pytest.mark.parametrize("normalise", ["train", "own"])
-def test_statistics_come_from_the_training_side_or_from_each_side(
-    tmp_path, monkeypatch, normalise
-):
+def test_statistics_come_from_the_training_side_or_from_each_side(tmp_path, monkeypatch, normalise):
     made = spied(monkeypatch)
     tried(tmp_path, dataclasses.replace(PATIENT, normalise=normalise))
     train_side = made[0]
@@ -273,8 +271,10 @@ def test_bands_of_age_hold_each_window_once_and_leave_out_bands_of_one_patient(d
         lower = upper
         if inside["patient"].nunique() >= 2:
             counted[band] = (len(inside), inside["patient"].nunique())
-    assert dict(zip(bands["band"], zip(bands["windows"], bands["patients"], strict=True),
-                    strict=True)) == counted
+    assert (
+        dict(zip(bands["band"], zip(bands["windows"], bands["patients"], strict=True), strict=True))
+        == counted
+    )
     assert len(counted) >= 2
 
 

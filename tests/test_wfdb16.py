@@ -24,6 +24,14 @@ def same_as_wfdb(path: Path) -> None:
     assert list(leads) == fields["sig_name"]
 
 
+def outcome(path: Path) -> tuple[np.ndarray, float, tuple[str, ...]] | str:
+    """What the reader gives, or the sentence with which it refuses."""
+    try:
+        return wfdb16.read(path)
+    except PecgError as error:
+        return str(error)
+
+
 def read_straight(path: Path) -> None:
     """Fails when the record would go through wfdb and so be equal to it for nothing."""
     assert wfdb16.read_header(path) is not None
@@ -101,12 +109,8 @@ def test_whatever_wfdb_writes(tmp_path: Path, data: st.DataObject) -> None:
         sig_name=[f"lead {k}" for k in range(leads)],
         d_signal=digital,
         fmt=["16"] * leads,
-        adc_gain=data.draw(
-            st.lists(st.floats(0.01, 1e6), min_size=leads, max_size=leads)
-        ),
-        baseline=data.draw(
-            st.lists(st.integers(-40000, 40000), min_size=leads, max_size=leads)
-        ),
+        adc_gain=data.draw(st.lists(st.floats(0.01, 1e6), min_size=leads, max_size=leads)),
+        baseline=data.draw(st.lists(st.integers(-40000, 40000), min_size=leads, max_size=leads)),
         comments=data.draw(st.sampled_from([[], ["Age: 3"]])),
         write_dir=str(tmp_path),
     )
@@ -169,6 +173,30 @@ def test_two_signal_files(tmp_path: Path) -> None:
     (tmp_path / "y.dat").write_bytes(SAMPLES[600:])
     same_as_wfdb(path)
     assert wfdb16.read(path)[0][0].tolist() == [0, -1.5]
+
+
+def test_a_signal_file_of_another_folder_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "x.dat").write_bytes(SAMPLES)
+    (tmp_path / "inner").mkdir()
+    for name in ("../x.dat", str(tmp_path / "x.dat"), "./../x.dat"):
+        path = write(tmp_path / "inner", GOOD.replace("x.dat", name))
+        with pytest.raises(PecgError, match=r"^unreadable: x\.hea is malformed .* is outside"):
+            wfdb16.read(path)
+
+
+def test_segments_of_nothing_take_no_memory(tmp_path: Path) -> None:
+    """wfdb fills what a segment announces as empty with NaN, however much it is."""
+    write(tmp_path, GOOD, SAMPLES)
+    nothing = "".join(f"~ 0 200(0)/mV 16 0 0 0 0 {lead}\n" for lead in ("I", "V2"))
+    write(tmp_path, f"layout 2 500 0\n{nothing}", name="layout")
+    segments = "long/3 2 500 {}\nlayout 0\nx 300\n~ {}\n"
+    short = write(tmp_path, segments.format(500, 200), name="long")
+    signal = wfdb16.read(short)[0]
+    assert np.isnan(signal).sum() == 400
+    same_as_wfdb(short)
+    write(tmp_path, segments.format(40_000_300, 40_000_000), name="long")
+    with pytest.raises(PecgError, match="2 leads of 40,000,300 samples announced"):
+        wfdb16.read(short)
 
 
 def test_a_lead_in_another_unit_is_refused(tmp_path: Path) -> None:
@@ -258,12 +286,12 @@ MALFORMED: dict[str, str | bytes] = {
 def test_a_malformed_header_is_named_or_read_as_wfdb_reads_it(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path, MALFORMED[kind], SAMPLES)
     begun = time.monotonic()
-    try:
-        signal, fs, leads = wfdb16.read(path)
-    except PecgError as error:
-        assert str(error).startswith(("missing: ", "unreadable: "))
-        assert "\n" not in str(error)
+    found = outcome(path)
+    if isinstance(found, str):
+        assert found.startswith(("missing: ", "unreadable: "))
+        assert "\n" not in found
     else:
+        signal, fs, leads = found
         assert signal.shape[1] == len(leads)
         assert signal.size <= 600
         if kind != "a wrong date":  # which wfdb refuses, though no sample depends on it
@@ -299,14 +327,13 @@ def test_any_bytes_in_the_header_end_well(tmp_path: Path, data: st.DataObject) -
         new = data.draw(st.binary(max_size=3) | st.sampled_from([b"9", b"-", b" ", b"\n", b"/"]))
         header[place : place + drop] = new
     path = write(tmp_path, bytes(header), SAMPLES)
-    try:
-        header_read = wfdb16.read_header(path)
-        signal, _, leads = wfdb16.read(path)
-    except PecgError as error:
-        assert str(error).startswith(("missing: ", "unreadable: "))
+    found = outcome(path)
+    if isinstance(found, str):
+        assert found.startswith(("missing: ", "unreadable: "))
         return
+    signal, _, leads = found
     assert signal.shape[1] == len(leads)
-    if header_read is not None:
+    if wfdb16.read_header(path) is not None:
         try:
             theirs, _ = wfdb.rdsamp(str(path))
         except Exception:  # names of records that wfdb does not allow

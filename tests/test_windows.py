@@ -12,9 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wfdb
-from conftest import noise
 from scipy.signal import resample_poly
-from test_files import tiny_disk  # noqa: F401  a fixture
 
 from pecg_utils.data import open_dataset, windows
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS, Dataset
@@ -22,6 +20,7 @@ from pecg_utils.data.windows import Settings, Windows, prepare
 from pecg_utils.errors import PecgError
 
 Writer = Callable[..., Path]
+Noise = Callable[..., np.ndarray]
 NINE = Settings(NINE_LEADS)
 TWELVE = Settings(TWELVE_LEADS)
 
@@ -32,7 +31,7 @@ def nine(twin: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Windows:
 
 
 @pytest.fixture
-def small(write_zzu: Writer) -> Dataset:
+def small(noise: Noise, write_zzu: Writer) -> Dataset:
     return open_dataset("zzu", write_zzu({"a": noise(7), "b": noise(4, seed=1)}))
 
 
@@ -42,7 +41,9 @@ def state(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.read_bytes()) for p in found}
 
 
-@pytest.mark.parametrize("settings", [NINE, Settings(("V3", "II"), 100.0, 2.5), Settings(NINE_LEADS, antialias=False)])
+@pytest.mark.parametrize(
+    "settings", [NINE, Settings(("V3", "II"), 100.0, 2.5), Settings(NINE_LEADS, antialias=False)]
+)
 def test_values_are_those_of_wfdb_and_scipy(
     twin: Dataset, tmp_path: Path, settings: Settings
 ) -> None:
@@ -81,14 +82,16 @@ def test_labels_patients_and_ages_follow_the_recordings(twin: Dataset, nine: Win
 
 
 def test_a_tail_is_dropped_and_a_window_that_just_fits_is_kept(
-    write_zzu: Writer, tmp_path: Path
+    noise: Noise, write_zzu: Writer, tmp_path: Path
 ) -> None:
-    signals = {"just": noise(3), "over": noise(5.998), "two": noise(6)}
+    signals = {"just": noise(3), "over": noise(5.98), "two": noise(6)}
     made = prepare(open_dataset("zzu", write_zzu(signals)), TWELVE, tmp_path)
     assert made.table["record"].tolist() == ["just", "over", "two", "two"]
 
 
-def test_a_flat_lead_and_silence_in_a_window(write_zzu: Writer, tmp_path: Path) -> None:
+def test_a_flat_lead_and_silence_in_a_window(
+    noise: Noise, write_zzu: Writer, tmp_path: Path
+) -> None:
     signal = noise(6)
     signal[:, 0] = 0.0
     signal[:1500, 1] = 0.0
@@ -165,8 +168,11 @@ def test_an_equal_request_finds_the_cache(
     assert len(before) == 5
     np.testing.assert_array_equal(first.steps, again.steps)
     assert first.report == again.report
+    monkeypatch.undo()
     known = windows.data_fingerprint(small)
     assert prepare(small, TWELVE, tmp_path / "cache", known).key == first.key
+    part = small.only(np.array([False, True]))
+    assert prepare(part, TWELVE, tmp_path / "cache", known).table["record"].tolist() == ["b"]
 
 
 NAMES = ["windows.i16", "gain.npy", "table.csv", "manifest.json", "checksums.json"]
@@ -244,7 +250,9 @@ def test_a_disk_that_fills_up(
 
 @pytest.mark.usefixtures("tiny_disk")
 @pytest.mark.parametrize("seconds", [75, 160, 400])
-def test_a_disk_that_is_full(write_zzu: Writer, tmp_path: Path, seconds: float) -> None:
+def test_a_disk_that_is_full(
+    noise: Noise, write_zzu: Writer, tmp_path: Path, seconds: float
+) -> None:
     """1 MB: full within the windows, and with the larger ones at the first write."""
     dataset = open_dataset("zzu", write_zzu({"a": noise(seconds), "b": noise(seconds)}))
     disk = tmp_path / "disk"
@@ -277,9 +285,7 @@ print(made.key, len(made), int(made.steps.astype(int).sum()))
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_two_processes_at_once(
-    twin: Dataset, nine: Windows, tmp_path: Path, damaged: bool
-) -> None:
+def test_two_processes_at_once(twin: Dataset, nine: Windows, tmp_path: Path, damaged: bool) -> None:
     if damaged:
         (tmp_path / nine.key).mkdir()
         (tmp_path / nine.key / "windows.i16").write_bytes(b"half")

@@ -65,9 +65,7 @@ def test_a_packed_cell(cell: str, items: list[str]) -> None:
 
 
 def test_sex_rate_and_count_of_samples(tmp_path: Path) -> None:
-    rows = [
-        row("'Q21.0'", gender=g, points="5000") for g in ("'Female'", "Male", "' male '", "''")
-    ]
+    rows = [row("'Q21.0'", gender=g, points="5000") for g in ("'Female'", "Male", "' male '", "''")]
     dataset = open_dataset("zzu", folder(tmp_path, *rows))
     assert dataset.table["sex"].tolist() == ["female", "male", "male", "unknown"]
     # Sampling_point is the number of samples; the rate is the release's
@@ -126,17 +124,13 @@ def test_the_labels_are_the_releases_own(real: Callable[[str], Path]) -> None:
         ("", "", []),
     ],
 )
-def test_two_columns_of_findings_complete_each_other(
-    aha: str, chn: str, words: list[str]
-) -> None:
+def test_two_columns_of_findings_complete_each_other(aha: str, chn: str, words: list[str]) -> None:
     assert zzu.findings(aha, chn, WORDS) == words
 
 
 def test_rows_of_the_release(real: Callable[[str], Path], tmp_path: Path) -> None:
     source = real("zzu-pecg")
-    shutil.copy(
-        source / "AttributesDictionary-excerpt.csv", tmp_path / "AttributesDictionary.csv"
-    )
+    shutil.copy(source / "AttributesDictionary-excerpt.csv", tmp_path / "AttributesDictionary.csv")
     shutil.copy(source / "ECGCode.csv", tmp_path)
     dataset = open_dataset("zzu", tmp_path)
     assert len(dataset.table) == 50
@@ -201,7 +195,15 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n\n", b"\0" * 500, bytes(range(256)) * 9, b'"never closed', b"\xff\xfe\0A", b"a\n1,2\n"],
+    [
+        b"",
+        b"\n\n",
+        b"\0" * 500,
+        bytes(range(256)) * 9,
+        b'"never closed',
+        b"\xff\xfe\0A",
+        b"a\n1,2\n",
+    ],
 )
 def test_a_table_that_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "AttributesDictionary.csv").write_bytes(content)

@@ -29,17 +29,19 @@ class Scale:
 def scale(windows: Windows, rows: npt.NDArray[np.intp], leads: Sequence[str]) -> Scale:
     """The statistics of the windows `rows`. A lead that is constant there has std 1."""
     places = _places(windows, leads)
+    # Counted from a value near the mean, or a square and its mean would differ by rounding alone.
+    near = windows.millivolts(rows[:1])[:, places].sum(axis=(0, 2)) / windows.steps.shape[2]  # (L,)
     total = np.zeros(len(places))
     squares = np.zeros(len(places))
     for start in range(0, len(rows), _CHUNK):
         part = windows.millivolts(rows[start : start + _CHUNK])[:, places]  # (n, L, T)
+        part -= near[:, None]
         total += part.sum(axis=(0, 2), dtype=np.float64)
         squares += np.einsum("nlt,nlt->l", part, part, dtype=np.float64)
     count = max(len(rows) * windows.steps.shape[2], 1)
-    mean = total / count
-    power = squares / count
-    std = np.sqrt(np.maximum(power - mean**2, 0))
-    constant = std <= 1e-6 * np.sqrt(power)  # what rounding leaves of a difference of equals
+    mean = near + total / count
+    std = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
+    constant = std <= 1e-6 * np.abs(mean)  # what rounding to 16 bits leaves of equal values
     return Scale(tuple(leads), mean, np.where(constant, 1.0, std))
 
 

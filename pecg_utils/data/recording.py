@@ -5,9 +5,11 @@ recording as millivolts. Leads are found by their names. In a 9-lead ZZU record 
 in a 12-lead one it is V2, so a position says nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +85,7 @@ class Dataset:
 
     def path(self, row: int) -> Path:
         """Where recording `row` lies, without its suffix. Raises PecgError outside the folder."""
-        named = Path(str(self.table["path"].iat[row]))
+        named = Path(str(self._rows[row]["path"]))
         if not named.name or named.is_absolute() or ".." in named.parts:
             raise PecgError(
                 f"unreadable: {self.tables[0].name} names the file '{named}', "
@@ -94,17 +96,27 @@ class Dataset:
     def read(self, row: int) -> Recording:
         """Recording `row` in mV. Raises PecgError, with the reason, when it cannot be read."""
         signal, fs, leads = self._read(self.path(row))
-        flags = self.labels.iloc[row].to_numpy()
+        about = self._rows[row]
         return Recording(
             signal=signal,
             fs=fs,
             leads=tuple(lead_name(lead) for lead in leads),
-            record=str(self.table["record"].iat[row]),
-            patient=str(self.table["patient"].iat[row]),
-            age_days=float(self.table["age_days"].iat[row]),
-            sex=str(self.table["sex"].iat[row]),
-            labels=tuple(code for code, on in zip(self.labels.columns, flags, strict=True) if on),
+            record=str(about["record"]),
+            patient=str(about["patient"]),
+            age_days=float(about["age_days"]),
+            sex=str(about["sex"]),
+            labels=tuple(self.labels.columns[self._flags[row]]),
         )
+
+    @cached_property
+    def _rows(self) -> list[dict[Hashable, Any]]:  # a cell of a table takes pandas 10 µs each time
+        rows: list[dict[Hashable, Any]] = self.table.to_dict("records")
+        return rows
+
+    @cached_property
+    def _flags(self) -> npt.NDArray[np.bool_]:
+        flags: npt.NDArray[np.bool_] = self.labels.to_numpy(dtype=bool)
+        return flags
 
     def only(self, keep: npt.NDArray[np.bool_]) -> "Dataset":
         """The same dataset with the recordings where `keep` (recordings,) is true."""
@@ -147,4 +159,4 @@ def read_table(path: Path, needed: Sequence[str], dataset: str) -> pd.DataFrame:
         )
     if table.empty:
         raise PecgError(f"{path} lists no recording.")
-    return table.fillna("")  # the cells of a line that was cut short
+    return table

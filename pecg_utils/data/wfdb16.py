@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,6 @@ DEFAULT_GAIN = 200.0  # adu/mV where a header gives none or 0, header(5)
 
 _LONGEST_HEADER = 1 << 20  # bytes
 _MOST_SAMPLES = 50_000_000  # of all leads together, 0.4 GB in wfdb: a day of two leads at 250 Hz
-_ROWS = 512  # samples turned into millivolts at a time, so that the float64 stay in the cache
 _TO_MV = {"mV": 1.0, "uV": 1e-3}
 
 # Only what wfdb reads in the same way; a line of any other form is left to wfdb.
@@ -149,21 +149,19 @@ def read(path: Path) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:
 def _millivolts(digital: npt.NDArray[np.int16], header: Header) -> npt.NDArray[np.float32]:
     """(T, L) float32, reckoned in float64 as wfdb does.
 
-    Baselines and gains are repeated for a block of samples: a product of equal lengths is several
-    times faster than one of short rows, and equal to it.
+    Leads of one gain and one baseline, as in most releases, are divided as one run of numbers:
+    several times faster than rows of a dozen, and equal.
     """
-    flat = digital.reshape(-1)
-    signal = np.empty(flat.size, dtype=np.float32)
-    rows = min(_ROWS, len(digital))
-    baseline = np.tile(header.baseline.astype(np.float64), rows)
-    gain = np.tile(header.gain, rows)
+    signal = np.empty(digital.shape, dtype=np.float32)
+    gain: Any = header.gain[0] if (header.gain == header.gain[0]).all() else header.gain
     with np.errstate(over="ignore"):  # beyond float32 it is infinite, which quality.py finds
-        for start in range(0, flat.size, max(baseline.size, 1)):
-            block = flat[start : start + baseline.size].astype(np.float64)
-            block -= baseline[: block.size]
-            block /= gain[: block.size]
-            signal[start : start + block.size] = block
-    return signal.reshape(digital.shape)
+        if header.baseline.any():
+            np.divide(
+                digital - header.baseline.astype(np.float64), gain, out=signal, casting="unsafe"
+            )
+        else:
+            np.divide(digital, gain, out=signal, dtype=np.float64, casting="unsafe")
+    return signal
 
 
 def _read_with_wfdb(path: Path) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:

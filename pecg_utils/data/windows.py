@@ -9,7 +9,6 @@ that prepare the same windows at once, the second finds the first one's folder a
 folder whose checksums do not hold is made again.
 """
 
-import io
 import json
 import os
 import shutil
@@ -31,6 +30,8 @@ from pecg_utils.errors import PecgError
 _LAYOUT = 2  # part of the key; raise it when the files' layout changes
 _FILES = ("windows.i16", "gain.npy", "table.csv", "manifest.json")
 _TRIES = 5  # at a folder that other processes mend too
+_THREADS = 2  # numpy leaves the interpreter to the other one while it reckons
+_AHEAD = 64  # recordings read before they are written: what bounds the memory
 _LEAST_MV = 1e-6  # a window's peak is taken as at least this: a lead of zeros needs a gain too
 
 
@@ -149,9 +150,7 @@ def _make(dataset: Dataset, settings: Settings, folder: Path) -> None:
         report = Report(len(dataset.table), tuple(faults))
         if not rows:
             raise PecgError(_nothing_left(dataset, report))
-        stored = io.BytesIO()
-        np.save(stored, np.concatenate(gains))
-        (scratch / "gain.npy").write_bytes(stored.getvalue())
+        (scratch / "gain.npy").write_bytes(files.array_bytes(np.concatenate(gains)))
         pd.DataFrame({"row": rows, "start": starts}).to_csv(scratch / "table.csv", index=False)
         manifest = {"settings": asdict(settings), "report": report.as_json()}
         (scratch / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -162,17 +161,24 @@ def _make(dataset: Dataset, settings: Settings, folder: Path) -> None:
 def _cut_each(
     dataset: Dataset, settings: Settings
 ) -> Iterator[tuple[int, npt.NDArray[np.float32] | None, list[Fault]]]:
+    """Each recording's windows in mV, or None, and its faults; some read ahead in threads."""
     length = round(settings.seconds * settings.fs)
     todo = range(len(dataset.table))
-    for row in progress.track(todo, len(todo), f"preparing windows of {dataset.name}"):
+
+    def cut(row: int) -> tuple[int, npt.NDArray[np.float32] | None, list[Fault]]:
         read, faults = check(dataset, row, settings.leads, settings.seconds)
         if read is None:
-            yield row, None, faults
-            continue
+            return row, None, faults
         slow = signal.resample(read, dataset.fs, settings.fs, settings.antialias)  # (T, L)
         whole = len(slow) // length  # the tail is dropped
-        cut = slow[: whole * length].reshape(whole, length, -1).transpose(0, 2, 1)  # (n, L, T)
-        yield row, np.ascontiguousarray(cut), faults
+        pieces = slow[: whole * length].reshape(whole, length, -1).transpose(0, 2, 1)  # (n, L, T)
+        return row, np.ascontiguousarray(pieces), faults
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        cuts = (
+            made for start in todo[::_AHEAD] for made in pool.map(cut, todo[start : start + _AHEAD])
+        )
+        yield from progress.track(cuts, len(todo), f"preparing windows of {dataset.name}")
 
 
 def _nothing_left(dataset: Dataset, report: Report) -> str:

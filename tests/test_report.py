@@ -1,0 +1,289 @@
+"""The book's generated pages, and the sentences that a chapter says about its numbers."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pecg_utils import chapters, ledger, models, places, plots, report, words
+from pecg_utils.data import ptbxl, zzu
+from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
+from pecg_utils.trial import Outcome, Protocol
+
+PAGES = {
+    "dataset-zzu.md",
+    "dataset-ptbxl.md",
+    "claims.md",
+    "models.md",
+    "benchmark-kept.md",
+    "benchmark-finding.md",
+}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project: no run, no kept record, no page."""
+    monkeypatch.setattr(places, "PROJECT", tmp_path)
+    monkeypatch.delenv("PECG_WORK", raising=False)
+    return tmp_path
+
+
+def page(project, name):
+    return (project / "book" / "generated" / name).read_text(encoding="utf-8")
+
+
+def trial(protocol, value, kind="subset", **more):
+    """A trial of a record with two labels, its second AUROC undefined."""
+    columns = {"metric": [], "label": [], "value": [], "low": [], "high": [], "positives": []}
+    for metric in [*plots.METRICS, "hamming_loss_all_zero"]:
+        for label in ("a", "b", "macro"):
+            undefined = label == "b" and metric == "auroc"
+            columns["metric"].append(metric)
+            columns["label"].append(label)
+            columns["value"].append(None if undefined else value)
+            columns["low"].append(None if undefined else value - 0.05)
+            columns["high"].append(None if undefined else value + 0.05)
+            columns["positives"].append(4)
+    return {
+        "name": protocol.name,
+        "protocol": {**vars(protocol), "leads": list(protocol.leads)},
+        "data": kind,
+        "split": {"windows": {"test": 20}},
+        "scores": columns,
+        **more,
+    }
+
+
+WINDOW = Protocol("resnet1d", TWELVE_LEADS, "12-lead", "window", "own")
+PATIENT = Protocol("resnet1d", TWELVE_LEADS, "12-lead", "patient")
+
+
+def record(kind="subset", dataset="zzu", trials=None):
+    data = {"dataset": dataset, "kind": kind, "recordings": 1234, "patients": 56}
+    return {
+        "chapter": "benchmark",
+        "key": "0123456789ab",
+        "made": "2026-01-02T03:04:05+00:00",
+        "profile": "study",
+        "data": [data],
+        "revision": "abc",
+        "training_seconds": 90.0,
+        "peak_memory_mib": 800.0,
+        "machine": {"processor": "a processor", "cores": 2, "gpu": "none"},
+        "trials": trials or [trial(WINDOW, 0.9, kind), trial(PATIENT, 0.6, kind)],
+    }
+
+
+def keep(project, given, name="benchmark-study-zzu-subset"):
+    folder = project / "book" / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(given))
+
+
+def tables(text):
+    """Each Markdown table as its rows of cells; all rows of one are equally long."""
+    found = re.findall(r"(?:^\|.*\|\n?)+", text, flags=re.MULTILINE)
+    split = [
+        [re.split(r"(?<!\\)\|", line.strip())[1:-1] for line in t.strip().splitlines()]
+        for t in found
+    ]
+    for rows in split:
+        assert len({len(row) for row in rows}) == 1, rows[0]
+        assert all(set(cell.strip()) <= set("-: ") for cell in rows[1])
+    return split
+
+
+def test_without_any_run_every_page_is_there_and_says_so(project):
+    assert {path.name for path in report.write_all()} == PAGES
+    for name in PAGES:
+        text = page(project, name)
+        tables(text)
+        assert "nan" not in re.findall(r"[a-z]+", text.lower())
+        assert "Traceback" not in text
+    assert "No record is kept yet." in page(project, "benchmark-kept.md")
+    assert "No record is kept yet." in page(project, "benchmark-finding.md")
+    listed = tables(page(project, "claims.md"))
+    assert len(listed) == 1
+    assert len(listed[0]) == 2 + 16
+
+
+def test_what_did_not_change_is_not_written_again(project):
+    report.write_all()
+    folder = project / "book" / "generated"
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert report.write_all() == []
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    keep(project, record())
+    changed = {path.name for path in report.write_all()}
+    assert changed == {"claims.md", "benchmark-kept.md", "benchmark-finding.md"}
+    assert report.write_all() == []
+    (folder / "claims.md").write_text("changed by hand")
+    assert [path.name for path in report.write_all()] == ["claims.md"]
+
+
+@pytest.mark.parametrize(("module", "labels"), [(zzu, zzu.LABELS), (ptbxl, ptbxl.SUPERCLASSES)])
+def test_a_data_card_is_the_readers_docstring_and_its_labels(module, labels):
+    card = report.data_card(module)
+    assert card.startswith("# ")
+    for line in module.__doc__.splitlines()[1:]:
+        assert line in card
+    *_, listed = tables(card)
+    assert [row[0].strip() for row in listed[2:]] == [f"`{code}`" for code in labels]
+
+
+def test_the_page_of_models_counts_each_and_tags_each_size(project):
+    report.write_all()
+    text = page(project, "models.md")
+    counted, *sizes = tables(text)
+    assert [row[0].strip() for row in counted[2:]] == list(models.NAMES)
+    weights = models.table()["weights"]
+    assert [int(row[2].replace(",", "")) for row in counted[2:]] == weights.tolist()
+    assert len(sizes) == len(models.NAMES)
+    for rows in sizes:
+        at = [cell.strip() for cell in rows[0]].index("tag")
+        assert all(re.fullmatch(r" \{tag\}`(paper|code|ours)` ", row[at]) for row in rows[2:])
+
+
+def test_kept_records_are_shown_with_a_tag_a_picture_and_both_protocols(project):
+    judged = trial(PATIENT, 0.7, "subset", trained_on="twin")
+    own = trial(PATIENT, 0.55, "twin")
+    given = record(trials=[trial(WINDOW, 0.9, "twin"), own, judged])
+    keep(project, given)
+    report.write_all()
+    text = page(project, "benchmark-kept.md")
+    (table,) = tables(text)
+    assert [row[1].strip() for row in table[2:]] == ["{tag}`twin`"] * 2 + ["{tag}`subset`"]
+    assert [row[0].strip() for row in table[2:]] == [WINDOW.name, PATIENT.name, PATIENT.name]
+    assert "0.900 (0.850 to 0.950)" in " ".join(table[2])
+    assert "{tag}`subset`, 1,234 recordings of 56 patients" in text
+    assert "1.5 minutes" in text
+    picture, alt = re.search(r"\{image\} \.\./generated/(\S+)\n:alt: (.+)", text).groups()
+    assert (project / "book" / "generated" / picture).read_text().count("<svg") == 1
+    assert len(alt) > 20
+
+
+def test_the_finding_says_both_sides(project):
+    keep(project, record())
+    report.write_all()
+    text = page(project, "benchmark-finding.md")
+    assert "0.900 (0.850 to 0.950) when windows are divided at random" in text
+    assert "0.600 (0.550 to 0.650) when patients are kept apart" in text
+    assert "{tag}`subset`" in text
+
+
+@pytest.mark.parametrize("kind", ["twin", "subset", "full"])
+def test_claims_stand_beside_a_record_and_only_full_data_has_a_verdict(project, kind):
+    keep(project, record(kind))
+    report.write_all()
+    text = page(project, "claims.md")
+    measured, _ = tables(text)
+    flat = " ".join(" ".join(row) for row in measured)
+    assert f"{{tag}}`{kind}`" in flat
+    assert ("not comparable" in flat) == (kind != "full")
+    assert ("reproduced" in flat) == (kind == "full")
+
+
+def test_a_record_of_another_dataset_says_that_no_claim_is_comparable(project):
+    keep(project, record("full", "ptbxl"))
+    report.write_all()
+    assert "No claim is comparable with this record: another dataset." in page(project, "claims.md")
+
+
+def test_the_run_that_is_the_page_now_is_on_the_page_of_claims(project):
+    folder = project / "_runs" / "benchmark" / "0123456789ab"
+    folder.mkdir(parents=True)
+    shown = project / "book" / "papers" / "benchmark.ipynb"
+    shown.parent.mkdir(parents=True)
+    (folder / "record.json").write_text(json.dumps(record("twin")))
+    (folder / "benchmark.ipynb").write_text("executed")
+    shown.write_text("executed")
+    report.write_all()
+    assert "Record `0123456789ab`" in page(project, "claims.md")
+    shown.write_text("executed by another run")
+    report.write_all()
+    assert "Record `0123456789ab`" not in page(project, "claims.md")
+
+
+def test_a_bar_in_a_cell_does_not_break_a_table():
+    text = report.markdown(pd.DataFrame({"a": ["x | y"], "b": [1]}))
+    assert tables(text) == [[[" a ", " b "], [" --- ", " --- "], [" x \\| y ", " 1 "]]]
+
+
+def outcome(value, low=None, high=None, model="resnet1d", zero=0.05, loss=0.04):
+    low, high = value - 0.05 if low is None else low, value + 0.05 if high is None else high
+    scores = pd.DataFrame(
+        [
+            ("auroc", "macro", value, low, high),
+            ("hamming_loss", "macro", loss, 0.03, 0.05),
+            ("hamming_loss_all_zero", "macro", zero, 0.04, 0.06),
+        ],
+        columns=["metric", "label", "value", "low", "high"],
+    )
+    protocol = Protocol(model, NINE_LEADS, "9-lead")
+    about = pd.DataFrame({"record": ["r", "r", "s"], "patient": ["p", "p", "q"]})
+    targets = np.array([[True], [False], [False]])
+    return Outcome(protocol, "twin", ("a",), targets, None, about, scores, {}, pd.DataFrame(), None)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "said"),
+    [
+        (outcome(0.9), outcome(0.6), "The distance is 0.300; the intervals do not meet."),
+        (outcome(0.6), outcome(0.9), "The distance is 0.300; the intervals do not meet."),
+        (outcome(0.7), outcome(0.75), "The distance is 0.050; the intervals overlap."),
+        (outcome(0.9), outcome(0.6, math.nan, math.nan), "without both intervals"),
+    ],
+)
+def test_a_contrast_says_whether_intervals_meet(one, two, said):
+    text = words.contrast(one, two).data
+    assert said in text
+    assert "nan" not in text
+    assert "*twin*" in text
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"), [(0.06, "is worse than"), (0.04, "is better than"), (0.05, "no better than")]
+)
+def test_hamming_loss_is_held_against_saying_nothing(loss, said):
+    assert said in words.hamming(outcome(0.7, loss=loss)).data
+
+
+def test_the_best_names_those_that_its_interval_does_not_set_apart():
+    listed = [outcome(0.65, model="bilstm"), outcome(0.80), outcome(0.78, model="mamba2")]
+    text = words.best(listed).data
+    assert "is that of `resnet1d`: 0.800 (95 % interval 0.750 to 0.850)" in text
+    assert "overlaps with `mamba2`." in text
+    assert "`bilstm`" not in words.best([outcome(0.6, model="bilstm"), outcome(0.8)]).data
+
+
+def test_what_made_the_page_is_said_with_its_data(tmp_path, monkeypatch):
+    class Part:
+        def __init__(self, kind, patients):
+            self.name, self.kind = "zzu", kind
+            self.table = pd.DataFrame({"patient": range(patients)})
+
+    class Run:
+        parameters = chapters.parameters("benchmark", {"profile": "smoke"})
+        given = Part("subset", 19)
+        training = Part("twin", 60)
+
+    text = words.about(Run()).data
+    assert "profile `smoke`" in text
+    assert "zzu *subset*: 19 recordings of 19 patients" in text
+    assert "trained on the *twin*, 60 recordings" in text
+    assert "no reproduction" in text
+    assert "1 recordings" not in words.on_given(Run(), [outcome(0.7)]).data
+    assert "2 recordings of 2 patients in 3 windows" in words.on_given(Run(), [outcome(0.7)]).data
+    assert "nothing to add" in words.on_given(Run(), []).data
+
+
+def test_the_kept_records_in_git_are_records_and_strict_json():
+    for path in places.results().glob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        assert "NaN" not in text
+        assert ledger.read_record(path)["chapter"] in chapters.CHAPTERS
+        assert "/home/" not in text
+        assert "/root/" not in text

@@ -1,0 +1,73 @@
+"""What takes minutes: the full-size twin, and the memory that its windows need."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from pecg_utils.data import open_dataset
+from pecg_utils.twins import zzu as twin
+from pecg_utils.twins.zzu_plan import FULL_PATIENTS
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """About two gigabytes, and gone afterwards."""
+    made = Path(tempfile.mkdtemp(prefix="pecg-full-"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def full(folder):
+    """The twin at full size, and the seconds that writing it took."""
+    begun = time.perf_counter()
+    root = twin.write(folder / "zzu", FULL_PATIENTS)
+    return root, time.perf_counter() - begun
+
+
+def test_the_full_twin_is_written_in_two_minutes_with_the_releases_counts(full):
+    root, seconds = full
+    table = open_dataset("zzu", root).table
+    assert (table["patient"].nunique(), len(table)) == (2597, 3716)
+    assert (table["n_leads"] == 9).sum() == 933
+    assert len(list(root.rglob("*.dat"))) == 3716
+    print(f"written in {seconds:.0f} s")
+    assert seconds < 120
+
+
+@pytest.mark.parametrize("leads", ["TWELVE_LEADS", "NINE_LEADS"])
+def test_its_windows_are_prepared_in_less_than_a_gigabyte(full, folder, leads):
+    root, _ = full
+    program = f"""
+        import sys
+        from pathlib import Path
+        from pecg_utils.data import open_dataset
+        from pecg_utils.data.recording import {leads} as leads
+        from pecg_utils.data.windows import Settings, prepare
+        whole = open_dataset("zzu", sys.argv[1])
+        chosen = whole.only((whole.table["n_leads"] == len(leads)).to_numpy())
+        windows = prepare(chosen, Settings(leads), Path(sys.argv[2]))
+        print(windows.table["record"].nunique(), len(chosen.table) - len(windows.report.excluded))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(root), str(folder / "windows")]
+    with (folder / "said").open("w+") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)  # the peak of this very process
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        text = said.read()
+    assert process.returncode == 0, text
+    recordings, usable = map(int, text.split()[-2:])
+    assert recordings == usable > 900
+    peak = used.ru_maxrss / (2**10 if sys.platform == "linux" else 2**20)  # MiB
+    print(f"{leads}: {peak:.0f} MiB")
+    assert peak < 1000

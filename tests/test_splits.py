@@ -1,0 +1,197 @@
+"""Splits: what each promises, and what is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pecg_utils.data import open_dataset, splits
+from pecg_utils.data.splits import Split
+from pecg_utils.errors import PecgError
+
+Table = tuple[pd.DataFrame, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def many() -> Table:
+    """The windows of 300 patients with 1 to 3 recordings of 1 to 6 windows, and 5 labels."""
+    rng = np.random.default_rng(0)
+    rows, labels = [], []
+    for patient in range(300):
+        carried = rng.uniform(size=5) < [0.5, 0.3, 0.15, 0.1, 0.05]
+        for visit in range(rng.integers(1, 4)):
+            for start in range(rng.integers(1, 7)):
+                rows.append((f"P{patient}", f"P{patient}_E{visit}", 3.0 * start, patient % 10 + 1))
+                labels.append(carried)
+    table = pd.DataFrame(rows, columns=["patient", "record", "start", "fold"])
+    return table, np.array(labels)
+
+
+def sides_of(split: Split, units: pd.Series) -> pd.Series:
+    return pd.Series(split.side).groupby(units.to_numpy()).nunique()
+
+
+@pytest.mark.parametrize("by", ["window", "record", "patient"])
+def test_shares_and_labels_are_near_on_every_side(many: Table, by: str) -> None:
+    table, labels = many
+    split = splits.make(table, labels, by, seed=1)
+    units = np.arange(len(table)) if by == "window" else table[by].to_numpy()
+    first = pd.Series(split.side).groupby(units).first()
+    carried = pd.DataFrame(labels).groupby(units).max()
+    for place, share in enumerate(splits.SHARES):
+        assert (first == place).mean() == pytest.approx(share, abs=0.02)
+        for label in range(5):
+            here = carried[label][first == place].mean()
+            assert here == pytest.approx(carried[label].mean(), abs=0.04)
+    rows = [split.rows(side) for side in splits.SIDES]
+    assert sorted(np.concatenate(rows)) == list(range(len(table)))
+
+
+def test_what_stays_together(many: Table) -> None:
+    table, labels = many
+    by = {way: splits.make(table, labels, way, seed=1) for way in splits.WAYS}
+    assert (sides_of(by["patient"], table["patient"]) == 1).all()
+    assert (sides_of(by["fold"], table["patient"]) == 1).all()
+    assert (sides_of(by["record"], table["record"]) == 1).all()
+    assert (sides_of(by["record"], table["patient"]) > 1).any()
+    assert (sides_of(by["window"], table["record"]) > 1).any()
+
+
+@pytest.mark.parametrize("by", ["window", "record", "patient"])
+def test_a_split_follows_its_seed(many: Table, by: str) -> None:
+    table, labels = many
+    one, same, other = (splits.make(table, labels, by, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.side, same.side)
+    assert one.fingerprint == same.fingerprint
+    assert one.fingerprint != other.fingerprint
+
+
+def test_published_folds(many: Table) -> None:
+    table, labels = many
+    split = splits.make(table, labels, "fold", seed=0)
+    for side, folds in {"train": set(range(1, 9)), "validation": {9}, "test": {10}}.items():
+        assert set(table["fold"].iloc[split.rows(side)]) == folds
+    with pytest.raises(PecgError, match="no published folds; split by patient"):
+        splits.make(table.drop(columns="fold"), labels, "fold", 0)
+    for wrong in (0, 11, -1):
+        with pytest.raises(PecgError, match="no fold between 1 and 10"):
+            splits.make(table.assign(fold=[wrong, *table["fold"][1:]]), labels, "fold", 0)
+
+
+def test_folds_of_the_real_ptbxl(real: Callable[[str], Path]) -> None:
+    dataset = open_dataset("ptbxl", real("ptb-xl"))
+    split = splits.make(dataset.table, dataset.labels.to_numpy(), "fold", 0)
+    for side, folds in {"train": range(1, 9), "validation": [9], "test": [10]}.items():
+        assert set(dataset.table["fold"].iloc[split.rows(side)]) == set(folds)
+    leaking = dataset.table.assign(fold=dataset.table["fold"].to_numpy())
+    twice = leaking["patient"].value_counts().index[0]
+    places = np.flatnonzero(leaking["patient"] == twice)
+    leaking.loc[places[0], "fold"], leaking.loc[places[1], "fold"] = 1, 10
+    with pytest.raises(PecgError, match=f"The fold split is refused: patient {twice} stands on"):
+        splits.make(leaking, dataset.labels.to_numpy(), "fold", 0)
+
+
+@pytest.mark.parametrize(("by", "unit"), [("patient", "P"), ("fold", "P"), ("record", "r")])
+def test_a_leaking_split_is_refused(tmp_path: Path, by: str, unit: str) -> None:
+    table = pd.DataFrame({"patient": ["P", "P", "Q", "R"], "record": ["r", "r", "q", "s"]})
+    sound = Split(by, np.array([0, 0, 1, 2], dtype=np.int8))
+    splits.check(sound, table)
+    leaking = Split(by, np.array([0, 2, 1, 2], dtype=np.int8))
+    what = "record" if by == "record" else "patient"
+    message = rf"The {by} split is refused: {what} {unit} stands on two sides\."
+    with pytest.raises(PecgError, match=message):
+        splits.check(leaking, table)
+    leaking.save(tmp_path / "split.json")  # sealed with its own fingerprint
+    with pytest.raises(PecgError, match=message):
+        splits.load(tmp_path / "split.json", table)
+    both = Split(by, np.array([0, 1, 2, 0], dtype=np.int8))
+    more = pd.DataFrame({"patient": ["P", "P", "Q", "Q"], "record": ["r", "r", "q", "q"]})
+    with pytest.raises(PecgError, match=r"stands on two sides, and so do 1 more\."):
+        splits.check(both, more)
+
+
+def test_a_window_split_may_part_a_patient(many: Table) -> None:
+    table = pd.DataFrame({"patient": ["P"] * 3, "record": ["r"] * 3})
+    splits.check(Split("window", np.array([0, 1, 2], dtype=np.int8)), table)
+
+
+def test_saved_and_loaded(many: Table, tmp_path: Path) -> None:
+    table, labels = many
+    split = splits.make(table, labels, "patient", 3)
+    split.save(tmp_path / "split.json")
+    loaded = splits.load(tmp_path / "split.json", table)
+    assert loaded.by == "patient"
+    assert loaded.side.dtype == np.int8
+    np.testing.assert_array_equal(loaded.side, split.side)
+    with pytest.raises(PecgError, match="it was made for other windows"):
+        splits.load(tmp_path / "split.json", table[:-1])
+    shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
+    with pytest.raises(PecgError, match="is refused: patient"):  # as many, but others
+        splits.load(tmp_path / "split.json", shuffled)
+
+
+def test_a_file_that_was_changed(many: Table, tmp_path: Path) -> None:
+    table, labels = many
+    path = tmp_path / "split.json"
+    splits.make(table, labels, "window", 3).save(path)
+    stored = json.loads(path.read_text())
+    for change in ({"side": [2 - s for s in stored["side"]]}, {"by": "record"}):
+        path.write_text(json.dumps(stored | change))
+        with pytest.raises(PecgError, match="was changed after it was made; delete it"):
+            splits.load(path, table)
+
+
+DAMAGED = ["", "{", "[]", "null", "{}", '{"by": "patient", "side": [300], "fingerprint": ""}']
+DAMAGED += ['{"by": 1, "side": ["x"], "fingerprint": 2}', '{"by": "fold", "side": [[1], 2]}']
+DAMAGED += ['{"by": "fold", "side": null, "fingerprint": ""}', "\udcff\udcfe"]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_file_that_is_damaged(many: Table, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "split.json"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(PecgError, match=r"split\.json (cannot be read|was changed)"):
+        splits.load(path, many[0])
+    with pytest.raises(PecgError, match="cannot be read"):
+        splits.load(tmp_path / "none.json", many[0])
+
+
+def test_a_split_of_no_known_kind_or_side(many: Table) -> None:
+    table, labels = many
+    with pytest.raises(PecgError, match="No split is called 'child'; there are window, record"):
+        splits.make(table, labels, "child", 0)
+    with pytest.raises(PecgError, match="No split is called 'child'"):  # or it would go unchecked
+        splits.check(Split("child", np.zeros(len(table), dtype=np.int8)), table)
+    side = splits.make(table, labels, "window", 0).side.copy()
+    side[0] = 3
+    with pytest.raises(PecgError, match="puts a window on no side"):
+        splits.check(Split("window", side), table)
+
+
+@pytest.mark.parametrize(("by", "name"), [("patient", "patients"), ("record", "records")])
+def test_too_few_to_divide(by: str, name: str) -> None:
+    table = pd.DataFrame({"patient": [f"P{i}" for i in range(9)] * 5})
+    table["record"] = table["patient"]
+    labels = np.ones((45, 2), dtype=bool)
+    with pytest.raises(PecgError, match=f"needs at least 10 {name} and there are 9"):
+        splits.make(table, labels, by, 0)
+    splits.make(table, labels, "window", 0)
+
+
+def test_a_side_with_nothing_on_it() -> None:
+    table = pd.DataFrame({"patient": list("abc"), "record": list("abc"), "fold": [1, 2, 9]})
+    with pytest.raises(PecgError, match="leaves nothing for test: there are too few"):
+        splits.make(table, np.ones((3, 1), dtype=bool), "fold", 0)
+
+
+@pytest.mark.parametrize("units", [10, 11, 15, 40])
+def test_few_patients_and_labels_that_nobody_has(units: int) -> None:
+    table = pd.DataFrame({"patient": np.arange(units), "record": np.arange(units)})
+    labels = np.zeros((units, 4), dtype=bool)
+    labels[0, 0] = True
+    for seed in range(10):
+        split = splits.make(table, labels, "patient", seed)
+        assert [len(split.rows(side)) > 0 for side in splits.SIDES] == [True] * 3
