@@ -1,6 +1,6 @@
 """The project beside other packages that do the same work, timed in one run on one machine.
 
-    python tests/bench/bench.py [--data _data/twins/zzu-demo] [--repeats 7] [--out bench.json]
+    python tests/bench/bench.py [--data _data/twins/zzu-bench] [--repeats 7] [--out bench.json]
 
 `make bench` runs it in an environment of its own, which holds the project and the packages of
 requirements-bench.txt. Each row lets the two sides take turns, so that a busy moment of the
@@ -334,13 +334,13 @@ def table(rows: list[Row]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("_data/twins/zzu-demo"))
+    parser.add_argument("--data", type=Path, default=Path("_data/twins/zzu-bench"))
     parser.add_argument("--repeats", type=int, default=7, help="turns of each side (default 7)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch")
     parser.add_argument("--out", type=Path, help="write the table to this JSON file as well")
     chosen = parser.parse_args()
     if not (chosen.data / "AttributesDictionary.csv").is_file():
-        parser.error(f"{chosen.data} is no ZZU-pECG folder; `make twins` writes one there")
+        parser.error(f"{chosen.data} is no ZZU-pECG folder; `make bench` writes one first")
     torch.set_num_threads(chosen.threads)
 
     try:
