@@ -51,12 +51,13 @@ def intervals(
     `targets` (N, C) holds 0 and 1, `probabilities` (N, C) finite scores, `groups` (N,) the
     patient of each record. `labels` names the C columns.
 
-    Returns one row a (metric, label) with the columns `value` (on all records); `low` and
-    `high`, which hold the middle `level` of the resamples; `n_defined`, how many resamples had
-    the metric defined; and `positives`. In a resample where a label lacks a class its AUROC and
-    average precision are undefined, and the macro value is the mean over the others. The interval
-    is NaN where no resample is defined, and everywhere (`n_defined` 0) with fewer than two
-    patients.
+    Returns one row a (metric, label) with the columns `value` (on all records); `low` and `high`,
+    which hold the middle `level` of the resamples; `n_defined`, how many resamples had the metric
+    defined; and `positives`. In a resample that misses every positive of a label its F1, AUROC and
+    average precision are undefined, and the macro value is the mean over the other labels: were the
+    F1 taken as 0 there, the interval of a macro F1 could lie below its value. A label without a
+    positive on all records has F1 0 throughout, as in `value`. The interval is NaN where no
+    resample is defined, and everywhere (`n_defined` 0) with fewer than two patients.
 
     Raises what `metrics.scores` raises, and ValueError for `groups` of another length or with
     missing values, and for a `level` outside 0 to 1 or no resamples.
@@ -121,12 +122,14 @@ def resampled(
     """Every metric of every label in every resample, (M, C, R), M in the order of `METRICS`.
 
     `targets` and `probabilities` are (N, C), `weights` (N, R) as from `resample_weights`. AUROC
-    and average precision are NaN in a resample where the label lacks a class.
+    and average precision are NaN in a resample where the label lacks a class, F1 where it has
+    lost every positive.
     """
     decided = probabilities >= threshold  # (N, C)
     positive = csr_array(targets.T, dtype=np.float64)  # (C, N)
     called = csr_array(decided.T, dtype=np.float64)  # (C, N)
     both = csr_array((targets & decided).T, dtype=np.float64)  # (C, N)
+    carried = targets.T.any(axis=1, keepdims=True)  # (C, 1)
     rankings = [_Ranking(targets[:, c], probabilities[:, c]) for c in range(targets.shape[1])]
 
     result = np.empty((len(METRICS), targets.shape[1], weights.shape[1]))  # (M, C, R)
@@ -138,6 +141,7 @@ def resampled(
         out[0] = (n_positive + n_called - 2 * hits) / total
         out[1] = n_positive / total
         out[2] = 2 * hits / np.maximum(n_positive + n_called, 1)  # 0 / 0 counts as 0
+        out[2, (n_positive == 0) & carried] = np.nan
         for c, ranking in enumerate(rankings):
             out[3, c], out[4, c] = ranking.areas(block, total)
     return result

@@ -162,9 +162,7 @@ def kept_fragment(records: list[dict[str, Any]], folder: Path) -> str:
     for record in records:
         name = f"{record['chapter']}-{record['key']}"
         rows = ledger.rows(record["trials"])
-        rows["name"] = rows["name"].where(
-            rows["data"] != record["data"][0]["kind"], rows["name"]
-        ) + [f" [{kind}]" for kind in rows["data"]]
+        rows["name"] += [f" [{kind}]" for kind in rows["data"]]
         macro = rows[rows["label"] == "macro"]
         picture = folder / f"{name}.svg"
         if not picture.is_file():
@@ -177,7 +175,7 @@ def kept_fragment(records: list[dict[str, Any]], folder: Path) -> str:
             f"### {_title(record)}",
             _about(record),
             f"```{{image}} ../generated/{picture.name}\n:alt: {alt}\n:class: dark-light\n```",
-            markdown(_trials_table(macro)),
+            f":::{{dropdown}} The same in numbers\n{markdown(_trials_table(macro))}\n:::",
         ]
     return "\n\n".join(parts) + "\n"
 

@@ -37,7 +37,8 @@ AGE_BANDS = {
 class Protocol:
     """What is trained on what, how.
 
-    model: a name of the registry. leads: what the model sees. split: one of splits.WAYS.
+    model: a name of the registry. leads: what the model sees. cohort: the recordings, as
+    "12-lead". split: one of splits.WAYS.
     normalise: "train" takes the training side's statistics everywhere, "own" each side's own.
     labels: "real", or "permuted" between patients. antialias: whether the windows are filtered.
     """
@@ -53,7 +54,10 @@ class Protocol:
     @property
     def name(self) -> str:
         """A short name that tells protocols apart."""
-        words = [self.model, self.cohort, f"{len(self.leads)} leads", f"{self.split} split"]
+        leads = f"{len(self.leads)} leads"
+        if self.cohort != f"{len(self.leads)}-lead":
+            leads += f" of {self.cohort} recordings"
+        words = [self.model, leads, f"{self.split} split"]
         if self.normalise == "own":
             words.append("own statistics")
         if self.labels == "permuted":

@@ -33,7 +33,8 @@ def written_out(targets, probabilities, weights, threshold=0.5):
             truth, given_ = targets[rows, c], probabilities[rows, c]
             result[0, c, r] = hamming_loss(truth, given_ >= threshold)
             result[1, c, r] = hamming_loss(truth, np.zeros_like(truth))
-            result[2, c, r] = f1_score(truth, given_ >= threshold, zero_division=0)
+            if truth.any() or not targets[:, c].any():
+                result[2, c, r] = f1_score(truth, given_ >= threshold, zero_division=0)
             if truth.any() and not truth.all():
                 result[3, c, r] = roc_auc_score(truth, given_)
                 result[4, c, r] = average_precision_score(truth, given_)
@@ -176,3 +177,17 @@ def test_a_thousand_resamples_of_a_test_fold_take_no_second():
         intervals(targets, probabilities, groups)
         best = min(best, time.perf_counter() - start)
     assert best < 1
+
+
+def test_a_label_that_a_resample_misses_does_not_pull_its_macro_f1_down():
+    """One patient carries the label and is found: in every draw that has the patient F1 is 1."""
+    targets = np.zeros((20, 2), dtype=bool)
+    targets[0, 0] = True
+    targets[10:, 1] = True
+    found = intervals(targets, targets.astype(float), np.arange(20), resamples=200)
+    assert found.loc[("f1", "macro"), ["value", "low", "high"]].tolist() == [1, 1, 1]
+    assert 80 < found.loc[("f1", "0"), "n_defined"] < 170  # a draw has the patient in 64 of 100
+    swapped = targets[:, [1, 0]]  # the second label is called for one patient, and nobody has it
+    never = intervals(swapped & [True, False], swapped.astype(float), np.arange(20))
+    assert never.loc[("f1", "macro"), "value"] == 0.5
+    assert never.loc[("f1", "1"), "n_defined"] == 1000
