@@ -118,16 +118,18 @@ def shown(joined: pd.DataFrame) -> pd.DataFrame:
     metric = joined["metric"].map({"f1": "macro F1 (%)", "hamming_loss": "Hamming loss"})
     table = pd.DataFrame(
         {
+            "model": joined["model"],
             "leads": joined["leads"],
             "metric": metric,
             "paper": joined["claimed"].astype(str),
-            "here, its protocol": _in_words(joined, "value", "low", "high", percent),
-            "here, by patient": _in_words(joined, "sound", "sound_low", "sound_high", percent),
+            "here, split by window": _in_words(joined, "value", "low", "high", percent),
+            "here, split by patient": _in_words(
+                joined, "sound", "sound_low", "sound_high", percent
+            ),
             "data": joined["data"],
             "verdict": joined["verdict"],
         }
     )
-    table.index = pd.Index(joined["model"], name="model")
     return table
 
 
