@@ -118,7 +118,6 @@ def shown(joined: pd.DataFrame) -> pd.DataFrame:
     metric = joined["metric"].map({"f1": "macro F1 (%)", "hamming_loss": "Hamming loss"})
     table = pd.DataFrame(
         {
-            "model": joined["model"],
             "leads": joined["leads"],
             "metric": metric,
             "paper": joined["claimed"].astype(str),
@@ -130,6 +129,7 @@ def shown(joined: pd.DataFrame) -> pd.DataFrame:
             "verdict": joined["verdict"],
         }
     )
+    table.index = pd.Index(joined["model"].to_numpy())  # without a name, which would take a line
     return table
 
 

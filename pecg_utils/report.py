@@ -162,7 +162,7 @@ def claims_page(chapter: str, records: list[dict[str, Any]]) -> str:
         table = claims.shown(measured)
         table["data"] = table["data"].map("{{tag}}`{}`".format)
         table["verdict"] += ": " + measured["why"].to_numpy()
-        parts += [about, markdown(table)]
+        parts += [about, markdown(table.reset_index(names="model"))]
     parts += ["## Where each claim was read", markdown(listed)]
     return "\n\n".join(parts) + "\n"
 
