@@ -83,7 +83,7 @@ def check(
         kind, _, detail = str(error).partition(": ")
         known = kind in ("missing", "unreadable")
         return None, [Fault(record, kind if known else "unreadable", detail or str(error), True)]
-    barred = _barred(recording, dataset.fs, leads, seconds)
+    barred = _barred(recording, dataset.rate(row), leads, seconds)
     if barred is not None:
         return None, [Fault(record, *barred, excluded=True)]
     signal = recording.take(leads)  # (T, L)

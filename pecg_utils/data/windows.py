@@ -169,7 +169,7 @@ def _cut_each(
         read, faults = check(dataset, row, settings.leads, settings.seconds)
         if read is None:
             return row, None, faults
-        slow = signal.resample(read, dataset.fs, settings.fs, settings.antialias)  # (T, L)
+        slow = signal.resample(read, dataset.rate(row), settings.fs, settings.antialias)  # (T, L)
         whole = len(slow) // length  # the tail is dropped
         pieces = slow[: whole * length].reshape(whole, length, -1).transpose(0, 2, 1)  # (n, L, T)
         return row, np.ascontiguousarray(pieces), faults
@@ -214,7 +214,7 @@ def _load(dataset: Dataset, settings: Settings, folder: Path) -> Windows:
     steps = np.memmap(
         folder / "windows.i16", dtype="<i2", mode="r", shape=(len(index), gain.shape[1], length)
     )
-    wanted = ["record", "patient", "age_days", "sex", "n_leads", "fold"]
+    wanted = ["record", "patient", "source", "age_days", "sex", "n_leads", "fold"]
     columns = [c for c in wanted if c in dataset.table.columns]
     table = dataset.table[columns].iloc[index["row"]].reset_index(drop=True)
     table["start"] = index["start"]
