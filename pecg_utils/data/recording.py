@@ -5,6 +5,7 @@ recording as millivolts. Leads are found by their names. In a 9-lead ZZU record 
 in a 12-lead one it is V2, so a position says nothing.
 """
 
+import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -146,6 +147,24 @@ class Dataset:
             tables=self.tables,
             _read=self._read,
         )
+
+
+def kind_of(root: Path, name: str, whole: bool) -> str:
+    """Say "twin" where twin.json marks the folder as one of `name`, else "full" or "subset".
+
+    whole: whether there are as many recordings as in the release.
+    Raises PecgError for a twin of another dataset, or a mark that cannot be read.
+    """
+    mark = root / "twin.json"
+    if not mark.is_file():
+        return "full" if whole else "subset"
+    try:
+        twin_of = dict(json.loads(mark.read_text(encoding="utf-8"))).get("twin_of")
+    except (OSError, ValueError, TypeError) as error:
+        raise PecgError(f"{mark} cannot be read ({error}); write the twin again.") from error
+    if twin_of != name:
+        raise PecgError(f"{root} holds a twin of another dataset; see its twin.json.")
+    return "twin"
 
 
 def read_table(path: Path, needed: Sequence[str], dataset: str) -> pd.DataFrame:
