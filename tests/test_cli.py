@@ -172,7 +172,9 @@ def test_quality_names_each_bad_recording(damaged, monkeypatch, capsys):
     assert called(monkeypatch, "data", "quality", "zzu", damaged) == 2
     assert "No recording in" in capsys.readouterr().err
     assert called(monkeypatch, "data", "quality", "zz", damaged) == 2
-    assert capsys.readouterr().err == "pecg: No dataset is called 'zz'; there are zzu, ptbxl.\n"
+    assert capsys.readouterr().err == (
+        "pecg: No dataset is called 'zz'; there are zzu, ptbxl, challenge, cpsc2018, ludb, mitdb.\n"
+    )
 
 
 def test_a_twin_is_written_and_never_over_something_else(tmp_path, monkeypatch, capsys):

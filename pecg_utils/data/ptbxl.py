@@ -21,8 +21,9 @@
   form at once.
 - Ages are in years and become days here, at 365.25 a year. An age of 300 hides one above 89.
 - In `sex`, 0 is male and 1 is female.
-- Releases before 1.0.3 hold duplicates; 456 and 457 have the same samples, and so have 459
-  and 460.
+- Releases before 1.0.3 hold duplicates. Among the first 500 recordings five pairs have the same
+  samples: 137 and 138, 143 and 144, 456 and 457, 459 and 460, and 145 and 463, which stand under
+  two patients.
 """
 
 import ast
@@ -45,7 +46,7 @@ SUPERCLASSES = {
 TASKS = ("all", "diagnostic", "sub", "super", "form", "rhythm")
 _PATHS = {500.0: "filename_hr", 100.0: "filename_lr"}
 RELEASE_RECORDINGS = (21_799, 21_837)  # 1.0.3, and 1.0.1 that the Challenge copied
-_COLUMNS = ["ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold", "filename_hr"]
+_COLUMNS = ["ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold"]
 
 
 def open_folder(root: Path, task: str = "super", fs: float = FS) -> Dataset:
@@ -61,7 +62,7 @@ def open_folder(root: Path, task: str = "super", fs: float = FS) -> Dataset:
         )
     database = root / "ptbxl_database.csv"
     statements = root / "scp_statements.csv"
-    raw = read_table(database, _COLUMNS, "PTB-XL")
+    raw = read_table(database, [*_COLUMNS, _PATHS[fs]], "PTB-XL")
     years = pd.to_numeric(raw["age"], errors="coerce")
     folds = pd.to_numeric(raw["strat_fold"], errors="coerce")
     table = pd.DataFrame(

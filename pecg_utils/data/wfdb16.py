@@ -31,7 +31,7 @@ _FIRST = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _SIGNAL = re.compile(
-    r"""(?P<dat>[^~\s]\S*) \s+ 16 (?:\+(?P<offset>\d+))?
+    r"""(?P<dat>[^~\s]\S*) \s+ 16 (?:x1)? (?:\+(?P<offset>\d+))?
     \s+ (?P<gain>-?\d+\.?\d*(?:e[-+]?\d+)?) (?:\((?P<baseline>-?\d+)\))? (?:/m[Vv])?
     \s+ \d+ \s+ (?P<zero>-?\d+) \s+ -?\d+ \s+ -?\d+ \s+ \d+ \s+ (?P<lead>\S.*)""",
     re.VERBOSE | re.ASCII,
@@ -183,6 +183,8 @@ def annotations(path: Path, suffix: str) -> tuple[list[int], list[str], list[str
     except Exception as error:  # wfdb raises whatever its parser stumbles on
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PecgError(f"unreadable: {file.name}: {reason}") from error
+    if not len(found.sample):
+        raise PecgError(f"unreadable: {file.name} holds no annotation")
     return [int(s) for s in found.sample], list(found.symbol), list(found.aux_note)
 
 
