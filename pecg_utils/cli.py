@@ -136,6 +136,25 @@ def quality(name: str, folder: Path) -> None:
         raise PecgError(f"No recording in {folder} can be used.")
 
 
+@data.command()
+@click.argument("folders", nargs=-1, required=True, metavar="NAME=FOLDER…")
+def survey(folders: tuple[str, ...]) -> None:
+    """Open every recording in the folders and keep what was found for the book's page on them."""
+    import json
+
+    from pecg_utils import files
+    from pecg_utils.data import open_dataset
+    from pecg_utils.data.survey import survey as surveyed
+
+    if wrong := [given for given in folders if "=" not in given]:
+        raise PecgError(f"{wrong[0]!r} is no NAME=FOLDER, as in ptbxl=~/ptb-xl.")
+    found = surveyed([open_dataset(*given.split("=", 1)) for given in folders])
+    files.write_text(places.survey(), json.dumps(found, indent=1) + "\n")
+    for row in found["datasets"]:
+        click.echo(f"{row['dataset']}, {row['kind']}: {row['recordings']} recordings")
+    click.echo(f"Kept: {places.survey()}")
+
+
 def main() -> None:
     """The command, with errors as sentences: exit code 2 for what the user can put right."""
     from pecg_utils.run import ChapterFailed
