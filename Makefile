@@ -24,6 +24,7 @@ book: $(VENV)/.installed ## make the environment, run every chapter (PROFILE=dem
 	@set -e; for chapter in $(CHAPTERS); do $(BIN)/pecg run $$chapter --profile $(PROFILE); done
 	@$(BIN)/pecg report
 	@$(JUPYTER_BOOK)
+	@cp -R book/_assets/. _build/html/_static/  # Sphinx leaves them when no page has changed
 	@echo "The book is at _build/html/index.html"
 
 test: $(VENV)/.installed ## make the environment and run the tests

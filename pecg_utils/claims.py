@@ -121,13 +121,15 @@ def shown(joined: pd.DataFrame) -> pd.DataFrame:
             "leads": joined["leads"],
             "metric": metric,
             "paper": joined["claimed"].astype(str),
-            "here, its protocol": _in_words(joined, "value", "low", "high", percent),
-            "here, by patient": _in_words(joined, "sound", "sound_low", "sound_high", percent),
+            "here, split by window": _in_words(joined, "value", "low", "high", percent),
+            "here, split by patient": _in_words(
+                joined, "sound", "sound_low", "sound_high", percent
+            ),
             "data": joined["data"],
             "verdict": joined["verdict"],
         }
     )
-    table.index = pd.Index(joined["model"], name="model")
+    table.index = pd.Index(joined["model"].to_numpy())  # without a name, which would take a line
     return table
 
 

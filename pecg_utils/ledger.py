@@ -280,7 +280,8 @@ def faults(reports: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         for fault, part in listed.groupby("fault"):
             row[str(fault)] = part["record"].nunique()
         found.append(row)
-    return pd.DataFrame(found).set_index("recordings").fillna(0).astype(int)
+    table = pd.DataFrame(found).set_index("recordings").fillna(0).astype(int)
+    return table.rename_axis(None)
 
 
 def _written(outcome: Outcome) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def _figure(
 def ecg(recording: Recording, start: float = 0.0) -> "Figure":
     """Ten seconds as a cardiologist sees them: 25 mm/s and 10 mm/mV on millimetre paper.
 
-    Three rows of 2.5 s a lead, and lead II whole beneath them. A lead that is not there is left
-    blank. start: in s. The figure is as large as the paper would be, at 25.4 mm an inch.
+    Three rows of 2.5 s a lead, and lead II whole beneath them. A lead that is not there says
+    so. start: in s. The figure is as large as the paper would be, at 25.4 mm an inch.
     """
     import matplotlib.pyplot as plt
 
@@ -61,8 +61,11 @@ def ecg(recording: Recording, start: float = 0.0) -> "Figure":
         middle = millimetres_high - row_height * (row + 0.5) - 5
         share = 10.0 / len(names)
         for place, lead in enumerate(names):
-            axis.text(place * share * 25 + 1, middle + 11, lead, fontsize=10, color=INK)
+            left = place * share * 25 + 1
+            label = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1}
+            axis.text(left, middle + 11, lead, fontsize=10, color=INK, bbox=label, zorder=3)
             if lead not in at:
+                axis.text(left, middle, "not recorded", fontsize=9, color=GREY, bbox=label)
                 continue
             low, high = (int(s * recording.fs) for s in (place * share, (place + 1) * share))
             trace = piece[low:high, at[lead]]

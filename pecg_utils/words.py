@@ -63,6 +63,15 @@ def contrast(first: Outcome, second: Outcome, metric: str = "auroc") -> "Markdow
     )
 
 
+def labels_tested(first: Outcome, second: Outcome) -> "Markdown":
+    """On how many labels each of two trials is tested at all."""
+    counts = [int(outcome.targets.any(axis=0).sum()) for outcome in (first, second)]
+    return _markdown(
+        f"Of the {len(first.classes)} labels, the test side of *{first.protocol.name}* holds "
+        f"{counts[0]}, and that of *{second.protocol.name}* {counts[1]}."
+    )
+
+
 def hamming(outcome: Outcome) -> "Markdown":
     """Hamming loss beside that of the answer 'no' to everything."""
     loss, zero = outcome.value("hamming_loss")["value"], outcome.value("hamming_loss_all_zero")
@@ -79,7 +88,7 @@ def hamming(outcome: Outcome) -> "Markdown":
 def on_given(run: "Run", judged: Sequence[Outcome]) -> "Markdown":
     """What the given recordings are, where models trained on the twin are tested on them."""
     if not judged:
-        return _markdown("The models were trained on the given data; there is nothing to add.")
+        return _markdown("This run tested its models on the data that they were trained on.")
     about = judged[0].about
     labelled = int(judged[0].targets.any(axis=1).sum())
     return _markdown(
@@ -100,6 +109,8 @@ def best(outcomes: Sequence[Outcome], metric: str = "auroc") -> "Markdown":
         f"On the *{top.kind}*, the highest {METRICS[metric]} is that of `{top.protocol.model}`: "
         f"{measured(top, metric)}."
     )
+    if metric == "auroc" and low <= 0.5:
+        text += " That interval holds 0.5, so no better than chance is shown here."
     if level:
-        text += " Its interval overlaps with " + ", ".join(f"`{name}`" for name in level) + "."
+        text += " Its interval overlaps those of " + ", ".join(f"`{name}`" for name in level) + "."
     return _markdown(text)

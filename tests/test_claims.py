@@ -165,9 +165,9 @@ def test_the_shown_table_has_words_and_intervals():
     shown = claims.shown(join("benchmark", given))
     first = shown.loc["resnet1d"].set_index(["leads", "metric"])
     f1 = first.loc[(12, "macro F1 (%)")]
-    assert f1["here, its protocol"] == "94.0 (93.0 to 95.0)"
-    assert f1["here, by patient"] == "40.0 (39.0 to 41.0)"
-    assert first.loc[(9, "Hamming loss")]["here, its protocol"] == "not run"
+    assert f1["here, split by window"] == "94.0 (93.0 to 95.0)"
+    assert f1["here, split by patient"] == "40.0 (39.0 to 41.0)"
+    assert first.loc[(9, "Hamming loss")]["here, split by window"] == "not run"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@
 | signal | 12 leads, 10 s, at 500 Hz (`records500`) and 100 Hz (`records100`), WFDB format 16 |
 | labels | 71 SCP-ECG statements; 44 diagnostic ones fall into five superclasses |
 | folds | 1 to 10, no patient in two; 9 and 10 were read by a cardiologist |
+| files | `ptbxl_database.csv`, `scp_statements.csv`, `records500/00000/00001_hr.hea` and `.dat` |
 
 **What to know before using it**
 

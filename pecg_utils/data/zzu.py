@@ -10,6 +10,7 @@
 | signal | 500 Hz, 5 to 120 s, WFDB format 16, a gain and baseline of its own for each lead |
 | ages | 1 day to 5,474 days |
 | labels | ICD-10 codes of the admission; 19 of them are the benchmark's categories |
+| files | `AttributesDictionary.csv`, `ECGCode.csv`, `Child_ecg/P00/P00001/P00001_E01.{hea,dat}` |
 
 **What to know before using it**
 

@@ -29,7 +29,7 @@ from pecg_utils.twins.writers import packed, write_record
 from pecg_utils.twins.zzu_plan import FULL_PATIENTS, Planned, plan
 
 FS = 500  # Hz
-SIZES = {"smoke": 24, "demo": 150, "study": 700, "full": FULL_PATIENTS}  # children
+SIZES = {"smoke": 24, "demo": 150, "study": 400, "full": FULL_PATIENTS}  # children
 SERIAL = 100  # fewer children than this: starting processes costs more than they bring
 NINE_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V3", "V5")
 COLUMNS = [
