@@ -30,7 +30,7 @@ book: $(VENV)/.installed ## make the environment, run every chapter (PROFILE=dem
 test: $(VENV)/.installed ## make the environment and run the tests
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(VENV)/.installed ## the proofs that take minutes: full-size twin, memory, fresh clone
+test-slow: $(VENV)/.installed ## the proofs that take minutes: the full-size twin, the memory of its windows
 	$(BIN)/python -m pytest -m slow --durations=0
 
 lint: $(VENV)/.installed ## ruff, mypy, and notebooks without outputs

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -242,6 +243,19 @@ def outcome(value, low=None, high=None, model="resnet1d", zero=0.05, loss=0.04):
     return Outcome(protocol, "twin", ("a",), targets, None, about, scores, {}, pd.DataFrame(), None)
 
 
+def test_the_labels_that_a_test_side_holds_are_counted():
+    both = replace(
+        outcome(0.9), classes=("a", "b"), targets=np.array([[True, False], [True, True]])
+    )
+    one = replace(
+        outcome(0.6), classes=("a", "b"), targets=np.array([[False, True], [False, True]])
+    )
+    text = words.labels_tested(both, one).data
+    assert text.startswith("Of the 2 labels, the test side of *resnet1d, 9 leads, patient split*")
+    assert "holds 2, and that of" in text
+    assert text.endswith("1.")
+
+
 @pytest.mark.parametrize(
     ("one", "two", "said"),
     [
@@ -302,4 +316,4 @@ def test_the_kept_records_in_git_are_records_and_strict_json():
         assert "NaN" not in text
         assert ledger.read_record(path)["chapter"] in chapters.CHAPTERS
         assert "/home/" not in text
-        assert "/root/" not in text
+        assert str(Path.home()) not in text
