@@ -97,7 +97,18 @@ def doctor(folders: tuple[Path, ...]) -> None:
 
 @pecg.group()
 def data() -> None:
-    """Twins, and what is wrong with a folder of recordings."""
+    """Datasets and their twins, and what is wrong with a folder of recordings."""
+
+
+@data.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+def fetch(name: str, folder: Path) -> None:
+    """Download the dataset NAME into FOLDER; after a break, the same command goes on."""
+    from pecg_utils.data import download
+
+    click.echo(download.terms(download.release(name)))
+    click.echo(f"{name} is in {download.fetch(name, folder)}.")
 
 
 @data.command()
