@@ -148,6 +148,24 @@ def quality(name: str, folder: Path) -> None:
 
 
 @data.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def check(folder: Path) -> None:
+    """Say which dataset FOLDER holds, what of its release is missing, and what that means."""
+    from pecg_utils import chapters, ledger
+    from pecg_utils.data import open_dataset
+    from pecg_utils.data.recognise import missing, recognise
+
+    if not folder.is_dir():
+        raise PecgError(f"{folder} is no folder.")
+    dataset = open_dataset(recognise(folder), folder)
+    click.echo(f"{folder} holds {dataset.name}, {dataset.kind}: {len(dataset.table):,} recordings.")
+    for sentence in missing(dataset) or ["Nothing of the release is missing."]:
+        click.echo(sentence)
+    for chapter in chapters.CHAPTERS:
+        click.echo(f"{chapter}: {ledger.use(chapter, dataset)}")
+
+
+@data.command()
 @click.argument("folders", nargs=-1, required=True, metavar="NAME=FOLDER…")
 def survey(folders: tuple[str, ...]) -> None:
     """Open every recording in the folders and keep what was found for the book's page on them."""

@@ -23,6 +23,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils.data import wfdb16
@@ -59,7 +60,7 @@ def open_folder(root: Path) -> Dataset:
     """The release or a part of it, from the folder that holds 100.hea and the others.
 
     The labels say which beat classes a recording holds.
-    Raises PecgError when no record of the release is there, or its annotations cannot be read.
+    Raises PecgError when no record of the release is there.
     """
     headers = sorted(h for h in root.glob("*.hea") if re.fullmatch(r"[12]\d\d", h.stem))
     if not headers:
@@ -85,7 +86,10 @@ def open_folder(root: Path) -> Dataset:
                 "division": _division(header.stem),
             }
         )
-        held.append(set(beats(header.with_suffix(""))["aami"]))
+        try:
+            held.append(set(beats(header.with_suffix(""))["aami"]))
+        except PecgError:  # reading the recording will say why
+            held.append(set())
     return Dataset(
         name="mitdb",
         root=root,
@@ -94,8 +98,14 @@ def open_folder(root: Path) -> Dataset:
         labels=pd.DataFrame({label: [label in of_one for of_one in held] for label in LABELS}),
         label_names=LABELS,
         tables=tuple(header.with_suffix(".atr") for header in headers),
-        _read=wfdb16.read,
+        _read=_read,
     )
+
+
+def _read(path: Path) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:
+    """As wfdb16.read, and refused when the beats cannot be read: without them it has no label."""
+    beats(path)
+    return wfdb16.read(path)
 
 
 def beats(path: Path) -> pd.DataFrame:
@@ -117,7 +127,10 @@ def _division(record: str) -> str:
 
 def _person(header: Path) -> tuple[float, str]:
     """Age in days and sex, from the first comment: `# 69 M 1085 1629 x1`."""
-    match = _PERSON.search(header.read_text(encoding="utf-8", errors="replace"))
+    try:
+        match = _PERSON.search(header.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        match = None
     if match is None:
         return np.nan, UNKNOWN
     years = int(match[1])
