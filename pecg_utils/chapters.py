@@ -137,6 +137,12 @@ def parameters(chapter: str, given: Mapping[str, Any]) -> Any:
         raise PecgError(f"{name} must be {wanted(chapter, name)}, not {named[name]!r}.") from error
 
 
+def datasets(chapter: str) -> list[str]:
+    """The datasets that `chapter` can run on, the paper's own first."""
+    names: list[str] = CHAPTERS[chapter][0].model_json_schema()["properties"]["dataset"]["enum"]
+    return names
+
+
 def wanted(chapter: str, name: str) -> str:
     """What a parameter takes, in words: 'a whole number from 1 to 2000'."""
     schema = CHAPTERS[chapter][0].model_json_schema()["properties"][name]

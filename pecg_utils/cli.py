@@ -97,7 +97,18 @@ def doctor(folders: tuple[Path, ...]) -> None:
 
 @pecg.group()
 def data() -> None:
-    """Twins, and what is wrong with a folder of recordings."""
+    """Datasets and their twins, and what is wrong with a folder of recordings."""
+
+
+@data.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+def fetch(name: str, folder: Path) -> None:
+    """Download the dataset NAME into FOLDER; after a break, the same command goes on."""
+    from pecg_utils.data import download
+
+    click.echo(download.terms(download.release(name)))
+    click.echo(f"{name} is in {download.fetch(name, folder)}.")
 
 
 @data.command()
@@ -134,6 +145,43 @@ def quality(name: str, folder: Path) -> None:
     click.echo(f"{report.checked} recordings, {report.checked - out} usable, {out} shut out.")
     if out == report.checked:
         raise PecgError(f"No recording in {folder} can be used.")
+
+
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def check(folder: Path) -> None:
+    """Say which dataset FOLDER holds, what of its release is missing, and what that means."""
+    from pecg_utils import chapters, ledger
+    from pecg_utils.data import open_dataset
+    from pecg_utils.data.recognise import missing, recognise
+
+    if not folder.is_dir():
+        raise PecgError(f"{folder} is no folder.")
+    dataset = open_dataset(recognise(folder), folder)
+    click.echo(f"{folder} holds {dataset.name}, {dataset.kind}: {len(dataset.table):,} recordings.")
+    for sentence in missing(dataset) or ["Nothing of the release is missing."]:
+        click.echo(sentence)
+    for chapter in chapters.CHAPTERS:
+        click.echo(f"{chapter}: {ledger.use(chapter, dataset)}")
+
+
+@data.command()
+@click.argument("folders", nargs=-1, required=True, metavar="NAME=FOLDER…")
+def survey(folders: tuple[str, ...]) -> None:
+    """Open every recording in the folders and keep what was found for the book's page on them."""
+    import json
+
+    from pecg_utils import files
+    from pecg_utils.data import open_dataset
+    from pecg_utils.data.survey import survey as surveyed
+
+    if wrong := [given for given in folders if "=" not in given]:
+        raise PecgError(f"{wrong[0]!r} is no NAME=FOLDER, as in ptbxl=~/ptb-xl.")
+    found = surveyed([open_dataset(*given.split("=", 1)) for given in folders])
+    files.write_text(places.survey(), json.dumps(found, indent=1) + "\n")
+    for row in found["datasets"]:
+        click.echo(f"{row['dataset']}, {row['kind']}: {row['recordings']} recordings")
+    click.echo(f"Kept: {places.survey()}")
 
 
 def main() -> None:

@@ -51,11 +51,33 @@ def open_sources(parameters: Any) -> Sources:
         return Sources(given, given, {given.kind: data_fingerprint(given)})
     given = open_dataset(parameters.dataset, parameters.data)
     prints = {given.kind: data_fingerprint(given)}
-    labelled = given.table["patient"][given.labels.any(axis=1)].nunique()
-    if labelled >= MIN_LABELLED_PATIENTS or given.kind == "twin":  # a twin stands for itself
+    if (
+        labelled_patients(given) >= MIN_LABELLED_PATIENTS or given.kind == "twin"
+    ):  # a twin stands for itself
         return Sources(given, given, prints)
     training = open_dataset(parameters.dataset, _twin(parameters))
     return Sources(given, training, {**prints, "twin": data_fingerprint(training)})
+
+
+def labelled_patients(dataset: Dataset) -> int:
+    """How many patients carry a label."""
+    return int(dataset.table["patient"][dataset.labels.any(axis=1)].nunique())
+
+
+def use(chapter: str, dataset: Dataset) -> str:
+    """What `chapter` can do with `dataset`, in a sentence."""
+    if dataset.name not in chapters.datasets(chapter):
+        return f"does not use {dataset.name}."
+    if dataset.kind == "twin":
+        return "trains and tests on it; a result from a twin is no reproduction."
+    if (labelled := labelled_patients(dataset)) < MIN_LABELLED_PATIENTS:
+        few = f"{labelled} patients with a label are too few to train on"
+        if dataset.name in TWINS:
+            return f"{few}: models are trained on the twin and tested on these recordings."
+        return f"{few}, and {dataset.name} has no twin yet."
+    if dataset.kind == "full" and dataset.name == chapters.datasets(chapter)[0]:
+        return "trains and tests on it, and gives a verdict on each claim."
+    return "trains and tests on it, without a verdict on the paper's claims."
 
 
 def _twin(parameters: Any) -> Path:

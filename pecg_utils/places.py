@@ -39,3 +39,8 @@ def page(chapter: str) -> Path:
 def results() -> Path:
     """The kept records, in git."""
     return PROJECT / "book" / "results"
+
+
+def survey() -> Path:
+    """What was found in whole folders of recordings, in git."""
+    return results() / "data" / "survey.json"

@@ -4,27 +4,21 @@ Nothing in them is typed by hand: a data card is its reader's docstring, the tab
 counted, and the tables of results come from records. They go to book/generated, which git ignores.
 """
 
-import inspect
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
-from pecg_utils import chapters, claims, files, keys, ledger, places, plots
-from pecg_utils.data import ptbxl, zzu
-from pecg_utils.twins import tables
-from pecg_utils.twins import zzu as zzu_twin
+from pecg_utils import cards, chapters, claims, files, keys, ledger, places, plots
+from pecg_utils.markdown import table as markdown
 
-CARDS: dict[str, ModuleType] = {"zzu": zzu, "ptbxl": ptbxl}
+_ENDS = ("window", "patient")
 
 
 def write_all() -> list[Path]:
     """Write every generated page whose content changed; gives those."""
     folder = places.PROJECT / "book" / "generated"
-    pages = {f"dataset-{name}.md": data_card(module) for name, module in CARDS.items()}
-    pages["dataset-zzu.md"] += twin_section()
+    pages = cards.pages()
     written = []
     for chapter in chapters.CHAPTERS:
         shown = _shown(chapter)
@@ -42,64 +36,6 @@ def write_all() -> list[Path]:
             files.write_text(target, text)
             written.append(target)
     return written
-
-
-def data_card(module: ModuleType) -> str:
-    """A dataset's page: its reader's docstring and its labels."""
-    text = inspect.getdoc(module) or ""
-    title, _, body = text.partition("\n")
-    name, _, what = title.partition(": ")
-    known = getattr(module, "LABELS", None) or getattr(module, "SUPERCLASSES", {})
-    rows = []
-    for code, words in known.items():
-        group, category = words if isinstance(words, tuple) else ("", words)
-        rows.append({"code": f"`{code}`", "label": category, "group": group})
-    table = pd.DataFrame(rows)
-    if (table["group"] == "").all():
-        table = table.drop(columns="group")
-    return (
-        f"# {name}\n\n{what[:1].upper()}{what[1:]}\n{body}\n\n"
-        f"## The {len(table)} labels\n\n{markdown(table)}\n"
-    )
-
-
-_ENDS = ("window", "patient")
-_KEY = (
-    "`r_v1`, `s_v6` and so on: height of R, S, Q or T in that lead; `r2_v1`: a second R in V1; "
-    "`frontal`: height of the main deflection along the axis; `p_left`, `p_right`: the two atria's "
-    "parts of P; `st`: level of ST; `t_scale`, `voltage`: a factor on T, on everything; `_sd`: "
-    "standard deviation."
-)
-
-
-def twin_section() -> str:
-    """How the ZZU twin is made, with its tables of effects and of normal values."""
-    text = inspect.getdoc(zzu_twin) or ""
-    effects = pd.DataFrame(tables.rows("effects.csv"))
-    effects["code"] = effects["code"].map("`{}`".format)
-    effects["change"] = effects["change"].map({"times": "×", "plus": "+"}) + " " + effects["size"]
-    effects["change"] = effects["change"].str.replace("+ -", "− ", regex=False)
-    effects["unit"] = effects["unit"].replace("x", "")
-    norms = pd.DataFrame(tables.rows("norms.csv"))
-    body = text.partition("\n\n")[2].replace("`zzu_plan`", "`pecg_utils/twins/zzu_plan.py`")
-    return (
-        f"\n## The twin\n\n{body}\n\n"
-        "A beat is a few Gaussian waves on a moving dipole {cite}`mcsharry2003dynamical`, which "
-        "Dower's matrix {cite}`dower1980deriving` brings to the leads. Limb leads are derived, so "
-        "that Einthoven's law holds by construction. The child's age sets rate, intervals, axis "
-        "and the balance of the ventricles. A demo has 150 of its children, a study 400, the "
-        "profile `paper` all 2,597.\n\n"
-        "### What each label changes\n\n"
-        "All of it is {tag}`ours`. The size is that of a child with severity 1. A quarter of the "
-        "children with a label show nothing of it; the others show 0.4 to 1.6 of the size.\n\n"
-        f":::{{dropdown}} The table of effects\n{_KEY}\n\n"
-        f"{markdown(effects.drop(columns='size'))}\n:::\n\n"
-        "### Normal values by age\n\n"
-        "{tag}`ours`, after {cite}`rijnbeek2001limits` and {cite}`davignon1980normal`: rounded "
-        "medians and deviations. Age in days, rate a minute, intervals in ms, axis in degrees, "
-        f"amplitudes in mV.\n\n:::{{dropdown}} The table of normal values\n{_KEY}\n\n"
-        f"{markdown(norms)}\n:::\n"
-    )
 
 
 def _models_mark() -> str:
@@ -225,7 +161,7 @@ def finding_fragment(records: list[dict[str, Any]]) -> str:
         kind = macro["data"].iloc[0]
         people = next(d["patients"] for d in record["data"] if d["kind"] == kind)
         lines.append(
-            f"- {_name(record['data'][0]['dataset'])}, {{tag}}`{kind}`, {people:,} patients, "
+            f"- {cards.name(record['data'][0]['dataset'])}, {{tag}}`{kind}`, {people:,} patients, "
             f"{rows['label'].nunique() - 1} labels: macro AUROC of `{first['model']}` is "
             f"{values[0]} with windows divided at random and {values[1]} with patients kept apart. "
             f"With labels that mean nothing it is {values[2]} and {values[3]} "
@@ -253,20 +189,15 @@ def _title(record: dict[str, Any]) -> str:
     given = record["data"][0]
     if _judged(record):
         return (
-            f"{_name(given['dataset'])}: trained on the twin, tried on {given['recordings']} real "
-            f"recordings, profile {record['profile']}"
+            f"{cards.name(given['dataset'])}: trained on the twin, tried on "
+            f"{given['recordings']} real recordings, profile {record['profile']}"
         )
-    return f"{_name(given['dataset'])}, {given['kind']}, profile {record['profile']}"
-
-
-def _name(dataset: str) -> str:
-    """The dataset's name as people write it: the first words of its reader's docstring."""
-    return (inspect.getdoc(CARDS[dataset]) or dataset).partition(":")[0]
+    return f"{cards.name(given['dataset'])}, {given['kind']}, profile {record['profile']}"
 
 
 def _about(record: dict[str, Any]) -> str:
     data = "; ".join(
-        f"{_name(d['dataset'])} {{tag}}`{d['kind']}`, {d['recordings']:,} recordings of "
+        f"{cards.name(d['dataset'])} {{tag}}`{d['kind']}`, {d['recordings']:,} recordings of "
         f"{d['patients']:,} patients"
         for d in record["data"]
     )
@@ -291,14 +222,3 @@ def _shown(chapter: str) -> dict[str, Any] | None:
         if executed.is_file() and executed.read_bytes() == text:
             return ledger.read_record(record)
     return None
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """A table in Markdown, its cells as they are."""
-
-    def line(cells: Iterator[Any]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
-
-    head = line(iter(table.columns))
-    rule = line(iter(["---"] * len(table.columns)))
-    return "\n".join([head, rule, *(line(iter(row)) for row in table.itertuples(index=False))])

@@ -1,6 +1,7 @@
 """The pecg command: each fault of the user's is one sentence and exit code 2, no traceback."""
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pecg_utils import chapters, cli, ledger
+from pecg_utils import chapters, cli, ledger, places
 from pecg_utils import run as running
 from pecg_utils.twins import zzu as twin
 
@@ -172,7 +173,9 @@ def test_quality_names_each_bad_recording(damaged, monkeypatch, capsys):
     assert called(monkeypatch, "data", "quality", "zzu", damaged) == 2
     assert "No recording in" in capsys.readouterr().err
     assert called(monkeypatch, "data", "quality", "zz", damaged) == 2
-    assert capsys.readouterr().err == "pecg: No dataset is called 'zz'; there are zzu, ptbxl.\n"
+    assert capsys.readouterr().err == (
+        "pecg: No dataset is called 'zz'; there are zzu, ptbxl, challenge, cpsc2018, ludb, mitdb.\n"
+    )
 
 
 def test_a_twin_is_written_and_never_over_something_else(tmp_path, monkeypatch, capsys):
@@ -214,3 +217,17 @@ def test_keep_and_report_name_what_they_wrote(monkeypatch, capsys, tmp_path):
     assert called(monkeypatch, "keep", "abc") == 0
     assert called(monkeypatch, "report") == 0
     assert capsys.readouterr().out == "Kept: book/abc.json\nwritten: book/claims.md\n"
+
+
+def test_a_survey_is_kept_for_the_book(twin_folder, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(places, "PROJECT", tmp_path)
+    assert called(monkeypatch, "data", "survey", f"zzu={twin_folder}") == 0
+    assert "zzu, twin: " in capsys.readouterr().out
+    kept = json.loads((tmp_path / "book/results/data/survey.json").read_text())
+    (one,) = kept["datasets"]
+    assert (one["dataset"], one["kind"]) == ("zzu", "twin")
+    assert one["recordings"] == one["quality"]["checked"] > 0
+    assert kept["copies"] == []
+    assert called(monkeypatch, "data", "survey", "zzu") == 2
+    assert capsys.readouterr().err == "pecg: 'zzu' is no NAME=FOLDER, as in ptbxl=~/ptb-xl.\n"
+    assert called(monkeypatch, "data", "survey", f"zz={twin_folder}") == 2

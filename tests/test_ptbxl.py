@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import wfdb
 
-from pecg_utils.data import open_dataset
+from pecg_utils.data import open_dataset, ptbxl
 from pecg_utils.errors import PecgError
 
 HEAD = "ecg_id,patient_id,age,sex,scp_codes,strat_fold,filename_hr"
 STATEMENTS = (
-    ",description,diagnostic,diagnostic_class\nNORM,normal,1.0,NORM\nIMI,inferior,1.0,MI\n"
-    "AMI,anterior,1.0,MI\nLVH,hypertrophy,1.0,HYP\nNST_,non-specific,1.0,STTC\n"
-    "CRBBB,block,1.0,CD\nSR,sinus,,\nLVOLT,low,0.0,CD\n"
+    ",description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass\n"
+    "NORM,normal,1.0,,,NORM,NORM\nIMI,inferior,1.0,,,MI,IMI\nAMI,anterior,1.0,,,MI,AMI\n"
+    "LVH,hypertrophy,1.0,,,HYP,LVH\nNST_,non-specific,1.0,1.0,,STTC,NST_\n"
+    "CRBBB,block,1.0,,,CD,CRBBB\nSR,sinus,,,1.0,,\nLVOLT,low,0.0,1.0,,CD,\n"
 )
 
 
@@ -21,6 +24,10 @@ def folder(root: Path, *rows: str) -> Path:
     (root / "ptbxl_database.csv").write_text("\n".join([HEAD, *rows]) + "\n")
     (root / "scp_statements.csv").write_text(STATEMENTS)
     return root
+
+
+def labels_of(dataset) -> list[set[str]]:
+    return [set(dataset.labels.columns[flags]) for flags in dataset.labels.to_numpy()]
 
 
 def row(codes: str = "{'NORM': 100.0}", age: str = "56.0", sex: str = "1", fold: str = "3") -> str:
@@ -52,8 +59,52 @@ def test_a_diagnostic_statement_counts_whatever_its_likelihood(tmp_path: Path) -
         "{}": set(),
     }
     dataset = open_dataset("ptbxl", folder(tmp_path, *[row(cell) for cell in cells]))
-    carried = [set(dataset.labels.columns[flags]) for flags in dataset.labels.to_numpy()]
-    assert carried == list(cells.values())
+    assert labels_of(dataset) == list(cells.values())
+
+
+@pytest.mark.parametrize(
+    ("task", "carried"),
+    [
+        ("all", {"IMI", "NST_", "SR", "LVOLT"}),
+        ("diagnostic", {"IMI", "NST_"}),
+        ("sub", {"IMI", "NST_"}),
+        ("super", {"MI", "STTC"}),
+        ("form", {"NST_", "LVOLT"}),
+        ("rhythm", {"SR"}),
+    ],
+)
+def test_a_task_takes_its_statements(tmp_path: Path, task: str, carried: set[str]) -> None:
+    root = folder(tmp_path, row("{'IMI': 35.0, 'NST_': 100.0, 'SR': 0.0, 'LVOLT': 0.0}"))
+    dataset = ptbxl.open_folder(root, task)
+    assert labels_of(dataset) == [carried]
+    assert list(dataset.label_names) == list(dataset.labels.columns)
+
+
+def test_the_real_tasks_have_the_published_sizes(real: Callable[[str], Path]) -> None:
+    sizes = {"all": 71, "diagnostic": 44, "sub": 23, "super": 5, "form": 19, "rhythm": 12}
+    found = {task: ptbxl.open_folder(real("ptb-xl"), task) for task in ptbxl.TASKS}
+    assert {task: len(dataset.label_names) for task, dataset in found.items()} == sizes
+    every, form = found["all"].labels, found["form"].labels
+    assert (every[form.columns] == form).all().all()
+
+
+def test_the_slow_signal_is_the_releases_own(real: Callable[[str], Path]) -> None:
+    slow = ptbxl.open_folder(real("ptb-xl"), fs=100.0)
+    recording = slow.read(6)
+    theirs, fields = wfdb.rdsamp(str(real("ptb-xl") / "records100/00000/00007_lr"))
+    np.testing.assert_array_equal(recording.signal, theirs.astype(np.float32))
+    assert (recording.fs, slow.rate(6), fields["fs"]) == (100, 100, 100)
+
+
+@pytest.mark.parametrize(("task", "fs"), [("supra", 500.0), ("super", 250.0)])
+def test_a_task_or_rate_that_there_is_not(tmp_path: Path, task: str, fs: float) -> None:
+    with pytest.raises(PecgError, match=f"not '{task}' at {fs:g} Hz"):
+        ptbxl.open_folder(folder(tmp_path, row()), task, fs)
+
+
+def test_likelihoods_are_kept(tmp_path: Path) -> None:
+    table = ptbxl.likelihoods(folder(tmp_path, row("{'IMI': 35.0, 'SR': 0.0, 'UNHEARD': 9.0}")))
+    assert table.loc["1"].dropna().to_dict() == {"IMI": 35.0, "SR": 0.0}
 
 
 def test_ages_sexes_patients_and_folds(tmp_path: Path) -> None:

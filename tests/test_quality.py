@@ -146,7 +146,12 @@ def test_the_others_go_on(noise: Noise, write_zzu: Writer, tmp_path: Path) -> No
     assert made.table["record"].tolist() == ["a", "a", "b", "b", "railed", "railed"]
     assert made.report.excluded == ["gone", "cut", "short"]
     assert made.report.checked == 6
-    assert made.report.counts() == {"missing": 1, "unreadable": 1, "too short": 1, "railed": 1}
+    assert made.report.counts() == dict.fromkeys(
+        ["duplicate", "missing", "unreadable", "too short", "railed"], 1
+    )
+    (copy,) = [fault for fault in made.report.faults if fault.fault == "duplicate"]
+    assert (copy.record, copy.detail, copy.excluded) == ("b", "the samples of a", False)
+    assert made.table.groupby("record")["same"].first().nunique() == 2
     assert Report.from_json(made.report.as_json()) == made.report
 
 

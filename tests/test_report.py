@@ -10,12 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pecg_utils import chapters, ledger, models, places, plots, report, words
-from pecg_utils.data import ptbxl, zzu
+from pecg_utils import cards, chapters, ledger, models, places, plots, report, words
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
 from pecg_utils.trial import Outcome, Protocol
 
 PAGES = {
+    "datasets.md",
+    "dataset-challenge.md",
+    "dataset-cpsc2018.md",
+    "dataset-ludb.md",
+    "dataset-mitdb.md",
     "dataset-zzu.md",
     "dataset-ptbxl.md",
     "claims.md",
@@ -135,14 +139,16 @@ def test_what_did_not_change_is_not_written_again(project):
     assert [path.name for path in report.write_all()] == ["claims.md"]
 
 
-@pytest.mark.parametrize(("module", "labels"), [(zzu, zzu.LABELS), (ptbxl, ptbxl.SUPERCLASSES)])
-def test_a_data_card_is_the_readers_docstring_and_its_labels(module, labels):
-    card = report.data_card(module)
+@pytest.mark.parametrize("module", cards.CARDS.values())
+def test_a_data_card_is_the_readers_docstring_and_its_labels(module):
+    labels = getattr(module, "LABELS", None) or module.SUPERCLASSES
+    card = cards.data_card(module)
     assert card.startswith("# ")
     for line in module.__doc__.splitlines()[1:]:
         assert line in card
     *_, listed = tables(card)
-    assert [row[0].strip() for row in listed[2:]] == [f"`{code}`" for code in labels]
+    codes = [row[0].strip().replace("\\|", "|") for row in listed[2:]]
+    assert codes == [f"`{code}`" for code in labels]
 
 
 def test_the_page_of_models_counts_each_and_tags_each_size(project):
@@ -317,3 +323,46 @@ def test_the_kept_records_in_git_are_records_and_strict_json():
         assert ledger.read_record(path)["chapter"] in chapters.CHAPTERS
         assert "/home/" not in text
         assert str(Path.home()) not in text
+
+
+def surveyed(kind="subset"):
+    faults = [
+        {"record": "7", "fault": "too short", "detail": "", "excluded": True},
+        {"record": "8", "fault": "flat", "detail": "I", "excluded": False},
+        {"record": "8", "fault": "duplicate", "detail": "", "excluded": False},
+    ]
+    one = {
+        "dataset": "challenge",
+        "kind": kind,
+        "recordings": 1234,
+        "patients": 0,
+        "sources": ["ptb"],
+        "rates": [257.0, 500.0],
+        "leads": [12],
+        "hours": 3.44,
+        "unlabelled": 5,
+        "labels": {"AF": 3, "SB": 0},
+        "quality": {"checked": 1234, "faults": faults},
+    }
+    return {"datasets": [one], "copies": [[["ptbxl", "1", "p"], ["challenge", "HR1", "unknown"]]]}
+
+
+def test_datasets_stand_side_by_side_with_what_was_found(project):
+    assert "No folder was surveyed yet." in cards.datasets_page()
+    places.survey().parent.mkdir(parents=True)
+    places.survey().write_text(json.dumps(surveyed()))
+    found, copies = tables(cards.datasets_page())
+    head = [cell.strip() for cell in found[0]]
+    row = dict(zip(head, (cell.strip() for cell in found[2]), strict=True))
+    assert row["data"] == "{tag}`subset`"
+    assert (row["recordings"], row["patients"], row["hours"]) == ("1,234", "not named", "3.4")
+    assert (row["Hz"], row["labels that occur"], row["without a label"]) == ("257, 500", "1", "5")
+    faults = [row[fault] for fault in ("shut out", "flat", "railed", "duplicate")]
+    assert faults == ["1", "1", "0", "1"]
+    assert "PTB-XL `1`, PhysioNet/CinC Challenge 2020 and 2021 `HR1`" in copies[2][1]
+
+
+def test_the_kept_survey_is_of_the_known_datasets():
+    found = json.loads(places.survey().read_text(encoding="utf-8"))
+    assert {one["dataset"] for one in found["datasets"]} == set(cards.CARDS)
+    assert all(one["recordings"] == one["quality"]["checked"] for one in found["datasets"])

@@ -52,7 +52,8 @@ def test_shares_and_labels_are_near_on_every_side(many: Table, by: str) -> None:
 
 def test_what_stays_together(many: Table) -> None:
     table, labels = many
-    by = {way: splits.make(table, labels, way, seed=1) for way in splits.WAYS}
+    ways = ("window", "record", "patient", "fold")
+    by = {way: splits.make(table, labels, way, seed=1) for way in ways}
     assert (sides_of(by["patient"], table["patient"]) == 1).all()
     assert (sides_of(by["fold"], table["patient"]) == 1).all()
     assert (sides_of(by["record"], table["record"]) == 1).all()
@@ -195,3 +196,34 @@ def test_few_patients_and_labels_that_nobody_has(units: int) -> None:
     for seed in range(10):
         split = splits.make(table, labels, "patient", seed)
         assert [len(split.rows(side)) > 0 for side in splits.SIDES] == [True] * 3
+
+
+@pytest.mark.parametrize("by", ["record", "patient", "proxy"])
+def test_recordings_with_the_same_samples_stay_on_one_side(many: Table, by: str) -> None:
+    """Every fourth recording is a copy of one of another patient."""
+    table, labels = many
+    copied = table.assign(same=table["record"], proxy=table["patient"] + "?")
+    names = table["record"].unique()
+    twins = dict(zip(names[::4], names[-1 : -1 - len(names[::4]) : -1], strict=True))
+    copied["same"] = copied["same"].replace(twins)
+    without = splits.make(copied.drop(columns="same"), labels, by, seed=1)
+    assert (sides_of(without, copied["same"]) > 1).any()
+    split = splits.make(copied, labels, by, seed=1)
+    assert (sides_of(split, copied["same"]) == 1).all()
+    assert (sides_of(split, copied[by]) == 1).all()
+    with pytest.raises(PecgError, match="have the same samples and stand on two sides"):
+        splits.check(without, copied)
+
+
+@pytest.mark.parametrize("by", ["patient", "fold"])
+def test_patients_that_nobody_names_are_not_split(many: Table, by: str) -> None:
+    table, labels = many
+    nameless = table.assign(patient="unknown", proxy=table["patient"])
+    with pytest.raises(PecgError, match=f"The {by} split is refused: .* name no patient. Split by"):
+        splits.make(nameless, labels, by, seed=1)
+    split = splits.make(nameless, labels, "proxy", seed=1)
+    assert (sides_of(split, table["patient"]) == 1).all()
+    with pytest.raises(PecgError, match="refused"):
+        splits.check(Split(by, split.side), nameless)
+    with pytest.raises(PecgError, match="has no proxy"):
+        splits.make(table, labels, "proxy", seed=1)

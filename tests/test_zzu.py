@@ -70,7 +70,7 @@ def test_sex_rate_and_count_of_samples(tmp_path: Path) -> None:
     assert dataset.table["sex"].tolist() == ["female", "male", "male", "unknown"]
     # Sampling_point is the number of samples; the rate is the release's
     assert dataset.table["n_samples"].tolist() == [5000] * 4
-    assert dataset.fs == 500
+    assert dataset.rate(0) == 500
     assert dataset.table["age_days"].tolist() == [572.0] * 4
 
 

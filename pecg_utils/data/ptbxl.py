@@ -15,22 +15,25 @@
 
 - The five superclasses are NORM, MI, STTC, CD and HYP. A recording can carry several, and 411
   carry none.
-- Statements have a likelihood. As in the dataset's own example, a diagnostic statement counts
-  whatever its likelihood.
+- Statements have a likelihood, 0 where none is given. As in the dataset's own example, a statement
+  counts whatever its likelihood; `likelihoods` keeps them.
+- There are six tasks: all 71 statements, 44 diagnostic ones, their 23 subclasses and 5
+  superclasses, 19 form statements and 12 rhythm statements. Four statements are diagnostic and
+  form at once.
 - Ages are in years and become days here, at 365.25 a year. An age of 300 hides one above 89.
 - In `sex`, 0 is male and 1 is female.
-- Releases before 1.0.3 hold duplicates; 456 and 457 have the same samples, and so have 459
-  and 460.
+- Releases before 1.0.3 hold duplicates. Among the first 500 recordings five pairs have the same
+  samples: 137 and 138, 143 and 144, 456 and 457, 459 and 460, and 145 and 463, which stand under
+  two patients.
 """
 
 import ast
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from pecg_utils.data import wfdb16
-from pecg_utils.data.recording import Dataset, read_table
+from pecg_utils.data.recording import Dataset, kind_of, read_table
 from pecg_utils.errors import PecgError
 
 FS = 500.0
@@ -41,19 +44,26 @@ SUPERCLASSES = {
     "CD": "Conduction disturbance",
     "HYP": "Hypertrophy",
 }
+TASKS = ("all", "diagnostic", "sub", "super", "form", "rhythm")
+_PATHS = {500.0: "filename_hr", 100.0: "filename_lr"}
 RELEASE_RECORDINGS = (21_799, 21_837)  # 1.0.3, and 1.0.1 that the Challenge copied
-_COLUMNS = ["ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold", "filename_hr"]
+_COLUMNS = ["ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold"]
 
 
-def open_folder(root: Path) -> Dataset:
+def open_folder(root: Path, task: str = "super", fs: float = FS) -> Dataset:
     """The release or a part of it, from the folder that holds ptbxl_database.csv.
 
-    The labels are the five superclasses; the signal is the 500 Hz one.
-    Raises PecgError when the folder is no PTB-XL folder or a needed column is missing.
+    task: one of TASKS, what the labels are. fs: 500 or 100 Hz, which of the two signals is read.
+    Raises PecgError when the folder is no PTB-XL folder, a needed column is missing, or there is
+    no such task or rate.
     """
+    if task not in TASKS or fs not in _PATHS:
+        raise PecgError(
+            f"PTB-XL has the tasks {', '.join(TASKS)} at 500 or 100 Hz, not {task!r} at {fs:g} Hz."
+        )
     database = root / "ptbxl_database.csv"
     statements = root / "scp_statements.csv"
-    raw = read_table(database, _COLUMNS, "PTB-XL")
+    raw = read_table(database, [*_COLUMNS, _PATHS[fs]], "PTB-XL")
     years = pd.to_numeric(raw["age"], errors="coerce")
     folds = pd.to_numeric(raw["strat_fold"], errors="coerce")
     table = pd.DataFrame(
@@ -62,40 +72,80 @@ def open_folder(root: Path) -> Dataset:
             "patient": raw["patient_id"].str.replace(r"\.0$", "", regex=True),
             "age_days": years.where(years < 300) * 365.25,
             "sex": raw["sex"].map({"0": "male", "1": "female"}).fillna("unknown"),
+            "source": "ptbxl",
+            "fs": fs,
             "n_leads": 12,
-            "n_samples": 5000,
-            "path": raw["filename_hr"],
+            "n_samples": round(10 * fs),
+            "path": raw[_PATHS[fs]],
             "fold": folds.where(folds.between(1, 10), 0).astype(int),  # 0: none is given
         }
     )
+    listed = _statements(statements)
+    carried = _carried(raw["scp_codes"], database)
+    names = label_names(listed, task)
+    labels = [{listed[code].get(task, "") for code in cell if code in listed} for cell in carried]
     return Dataset(
         name="ptbxl",
         root=root,
-        kind="full" if len(table) in RELEASE_RECORDINGS else "subset",
-        fs=FS,
+        kind=kind_of(root, "ptbxl", len(table) in RELEASE_RECORDINGS),
         table=table,
-        labels=_superclasses(raw["scp_codes"], statements, database),
-        label_names=SUPERCLASSES,
+        labels=pd.DataFrame({name: [name in cell for cell in labels] for name in names}),
+        label_names=names,
         tables=(database, statements),
         _read=wfdb16.read,
     )
 
 
-def _superclasses(cells: pd.Series, statements: Path, database: Path) -> pd.DataFrame:
-    listed = read_table(statements, ["diagnostic", "diagnostic_class"], "PTB-XL")
-    listed.index = pd.Index(listed.iloc[:, 0])  # the statement's name is the unnamed first column
-    diagnostic = listed[pd.to_numeric(listed["diagnostic"], errors="coerce") == 1.0]
-    classes = diagnostic["diagnostic_class"].to_dict()
-    flags = np.zeros((len(cells), len(SUPERCLASSES)), dtype=bool)
-    order = {name: column for column, name in enumerate(SUPERCLASSES)}
+def likelihoods(root: Path) -> pd.DataFrame:
+    """The likelihood in % of every statement of every recording, (recordings, statements).
+
+    NaN where a recording does not carry a statement; 0 where it does and none is given.
+    """
+    database = root / "ptbxl_database.csv"
+    raw = read_table(database, _COLUMNS, "PTB-XL")
+    carried = _carried(raw["scp_codes"], database)
+    names = list(_statements(root / "scp_statements.csv"))
+    table = pd.DataFrame([{name: cell.get(name) for name in names} for cell in carried])
+    return table.astype(float).set_index(raw["ecg_id"])
+
+
+def label_names(listed: dict[str, dict[str, str]], task: str) -> dict[str, str]:
+    """The labels of `task`, code to words, in the order of scp_statements.csv."""
+    if task == "super":
+        return SUPERCLASSES
+    found = (of_one[task] for of_one in listed.values() if task in of_one)
+    words = {name: name if task == "sub" else listed[name]["words"] for name in found}
+    return dict(sorted(words.items())) if task == "sub" else words
+
+
+def _statements(path: Path) -> dict[str, dict[str, str]]:
+    """What scp_statements.csv says of each statement: its words, and its label in each task."""
+    needed = ["description", "diagnostic", "form", "rhythm", "diagnostic_class"]
+    table = read_table(path, [*needed, "diagnostic_subclass"], "PTB-XL")
+    listed = {}
+    for row in table.to_dict("records"):
+        name = str(next(iter(row.values())))  # the statement is the unnamed first column
+        of_one = {"words": str(row["description"]), "all": name}
+        for task in ("diagnostic", "form", "rhythm"):
+            if pd.to_numeric(row[task], errors="coerce") == 1.0:
+                of_one[task] = name
+        if "diagnostic" in of_one:
+            of_one |= {
+                "super": str(row["diagnostic_class"]),
+                "sub": str(row["diagnostic_subclass"]),
+            }
+        listed[name] = of_one
+    return listed
+
+
+def _carried(cells: pd.Series, database: Path) -> list[dict[str, float]]:
+    """The statements of each recording with their likelihoods."""
+    carried = []
     for row, cell in enumerate(cells):
         try:
-            carried = dict(ast.literal_eval(cell))
+            carried.append({str(k): float(v) for k, v in dict(ast.literal_eval(cell)).items()})
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
             raise PecgError(
                 f"{database}, row {row + 2}: scp_codes is no table of statements: {cell!r}."
             ) from error
-        for statement in carried:
-            if classes.get(statement) in order:
-                flags[row, order[classes[statement]]] = True
-    return pd.DataFrame(flags, columns=list(SUPERCLASSES))
+    return carried

@@ -12,8 +12,10 @@ Some faults shut a recording out; others are noted and the recording stays, as t
 | NaN | a sample is marked as missing | yes |
 | flat | every lead is constant: yes; one lead is constant: noted | all leads |
 | railed | a sample at the amplifier's rail | noted |
+| duplicate | the samples of a recording before it | noted, and kept on its side of a split |
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -69,9 +71,9 @@ class Report:
 
 
 def check(
-    dataset: Dataset, row: int, leads: Sequence[str], seconds: float
+    dataset: Dataset, row: int, leads: Sequence[str] | None, seconds: float
 ) -> tuple[npt.NDArray[np.float32] | None, list[Fault]]:
-    """Read recording `row` and look for faults.
+    """Read recording `row` and look for faults. leads: None for whatever it has.
 
     Gives its signal, (samples, len(leads)) float32 in mV, or None when it is shut out, and the
     faults. Nothing is raised for a bad recording.
@@ -83,7 +85,8 @@ def check(
         kind, _, detail = str(error).partition(": ")
         known = kind in ("missing", "unreadable")
         return None, [Fault(record, kind if known else "unreadable", detail or str(error), True)]
-    barred = _barred(recording, dataset.fs, leads, seconds)
+    leads = recording.leads if leads is None else leads
+    barred = _barred(recording, dataset.rate(row), leads, seconds)
     if barred is not None:
         return None, [Fault(record, *barred, excluded=True)]
     signal = recording.take(leads)  # (T, L)
@@ -131,6 +134,12 @@ def extremes(
     return ends[0], ends[1]
 
 
+def digest(signal: npt.NDArray[np.float32]) -> bytes:
+    """Equal for equal signals (samples, leads): a digest of their length and every tenth sample."""
+    taken = np.ascontiguousarray(signal[::10])
+    return hashlib.blake2b(taken.tobytes() + len(signal).to_bytes(8), digest_size=8).digest()
+
+
 def _barred(
     recording: Recording, fs: float, leads: Sequence[str], seconds: float
 ) -> tuple[str, str] | None:
@@ -147,11 +156,21 @@ def _barred(
 def inspect(dataset: Dataset, seconds: float = 3.0) -> Report:
     """Look at every recording of `dataset`, each with the leads that its number of leads implies.
 
+    Nine or twelve leads have to be the usual ones; another number is taken as it is.
+
     seconds: a recording shorter than this is too short.
     """
     faults: list[Fault] = []
+    first: dict[bytes, str] = {}  # digest of the samples: the first recording that has them
+    expected = {len(leads): leads for leads in (NINE_LEADS, TWELVE_LEADS)}
     counts = dataset.table["n_leads"].tolist()
     for row in progress.track(range(len(counts)), len(counts), f"reading {dataset.name}"):
-        leads = NINE_LEADS if counts[row] == len(NINE_LEADS) else TWELVE_LEADS
-        faults += check(dataset, row, leads, seconds)[1]
+        leads = expected.get(counts[row])
+        signal, found = check(dataset, row, leads, seconds)
+        faults += found
+        if signal is None:
+            continue
+        record = str(dataset.table["record"].iat[row])
+        if (known := first.setdefault(digest(signal), record)) != record:
+            faults.append(Fault(record, "duplicate", f"the samples of {known}", False))
     return Report(len(counts), tuple(faults))

@@ -5,6 +5,7 @@ recording as millivolts. Leads are found by their names. In a 9-lead ZZU record 
 in a 12-lead one it is V2, so a position says nothing.
 """
 
+import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,20 @@ from pecg_utils.errors import PecgError
 
 TWELVE_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 NINE_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V3", "V5")
+UNKNOWN = "unknown"  # a patient or a sex that the release does not give
+# The columns of every dataset's table. source: who recorded it. fs: the rate it should have, Hz.
+# path: without suffix, relative to the root.
+TABLE = (
+    "record",
+    "patient",
+    "source",
+    "age_days",
+    "sex",
+    "fs",
+    "n_leads",
+    "n_samples",
+    "path",
+)
 _CANONICAL = {lead.upper(): lead for lead in TWELVE_LEADS}
 
 
@@ -64,17 +79,15 @@ class Recording:
 class Dataset:
     """A folder of recordings, opened.
 
-    table: one row a recording, with record, patient, age_days, sex, n_leads, n_samples, path
-    (without suffix, relative to root) and, where the release has one, fold.
-    labels: (recordings, classes) bool, its columns the label codes. label_names: code to words.
-    fs: the sampling rate in Hz that every recording should have.
+    table: one row a recording, with the columns of TABLE and whatever else the release knows, as
+    fold. labels: (recordings, classes) bool, its columns the label codes. label_names: code to
+    words.
     kind: "twin", "subset" or "full". tables: the files that the table was made from.
     """
 
     name: str
     root: Path
     kind: str
-    fs: float
     table: pd.DataFrame
     labels: pd.DataFrame
     label_names: dict[str, str]
@@ -108,6 +121,10 @@ class Dataset:
             labels=tuple(self.labels.columns[self._flags[row]]),
         )
 
+    def rate(self, row: int) -> float:
+        """The sampling rate, Hz, that recording `row` should have."""
+        return float(self._rows[row]["fs"])
+
     @cached_property
     def _rows(self) -> list[dict[Hashable, Any]]:  # a cell of a table takes pandas 10 µs each time
         rows: list[dict[Hashable, Any]] = self.table.to_dict("records")
@@ -124,13 +141,30 @@ class Dataset:
             name=self.name,
             root=self.root,
             kind=self.kind,
-            fs=self.fs,
             table=self.table[keep].reset_index(drop=True),
             labels=self.labels[keep].reset_index(drop=True),
             label_names=self.label_names,
             tables=self.tables,
             _read=self._read,
         )
+
+
+def kind_of(root: Path, name: str, whole: bool) -> str:
+    """Say "twin" where twin.json marks the folder as one of `name`, else "full" or "subset".
+
+    whole: whether there are as many recordings as in the release.
+    Raises PecgError for a twin of another dataset, or a mark that cannot be read.
+    """
+    mark = root / "twin.json"
+    if not mark.is_file():
+        return "full" if whole else "subset"
+    try:
+        twin_of = dict(json.loads(mark.read_text(encoding="utf-8"))).get("twin_of")
+    except (OSError, ValueError, TypeError) as error:
+        raise PecgError(f"{mark} cannot be read ({error}); write the twin again.") from error
+    if twin_of != name:
+        raise PecgError(f"{root} holds a twin of another dataset; see its twin.json.")
+    return "twin"
 
 
 def read_table(path: Path, needed: Sequence[str], dataset: str) -> pd.DataFrame:

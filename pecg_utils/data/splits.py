@@ -4,11 +4,13 @@
 | --- | --- | --- |
 | window | the window | windows of one recording stand on both sides: the paper's split |
 | record | the recording | recordings of one patient may stand on both sides |
-| patient | the patient | the sound split |
+| patient | the patient | the sound split; refused where a patient is unknown |
+| proxy | recordings of equal source, age, sex and labels | where no patient is named |
 | fold | the release's own folds | PTB-XL: 1 to 8 train, 9 validation, 10 test; by patient |
 
-The first three are multilabel-stratified (Sechidis et al. 2011, through iterative-stratification):
-a unit carries every label that one of its windows carries.
+Except by window, recordings with the same samples count as one unit, whoever they are said to be
+of. All but the folds are multilabel-stratified (Sechidis et al. 2011, through
+iterative-stratification): a unit carries every label that one of its windows carries.
 """
 
 import json
@@ -20,10 +22,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import files
+from pecg_utils.data.recording import UNKNOWN
 from pecg_utils.errors import PecgError
 
 SIDES = ("train", "validation", "test")
-WAYS = ("window", "record", "patient", "fold")
+WAYS = ("window", "record", "patient", "proxy", "fold")
+_UNIT = {"record": "record", "patient": "patient", "proxy": "proxy", "fold": "patient"}
 SHARES = (0.7, 0.1, 0.2)  # train : validation : test, arXiv 2510.03780
 
 
@@ -50,17 +54,19 @@ class Split:
 
 
 def make(table: pd.DataFrame, labels: npt.NDArray[np.bool_], by: str, seed: int) -> Split:
-    """A split of the windows in `table` (N rows with record, patient and, for folds, fold).
+    """A split of the windows in `table` (N rows with record, patient and, for these ways, fold or
+    proxy; where it has the column `same`, rows that are equal there stay on one side).
 
     labels: (N, C) bool. The shares are 7:1:2. Raises PecgError when `by` is unknown, when there
-    are too few units, and when the split is not what it claims to be.
+    are too few units, when patients are unknown, and when the split is not what it claims to be.
     """
     if by not in WAYS:
         raise PecgError(f"No split is called {by!r}; there are {', '.join(WAYS)}.")
     if by == "fold":
         side = _by_fold(table)
     else:
-        units = np.arange(len(table)) if by == "window" else table[by].to_numpy()
+        _refuse_unknown(table, by)
+        units = np.arange(len(table)) if by == "window" else _units(table, by)
         side = _stratified(units, labels, seed, by)
     split = Split(by, side)
     check(split, table)
@@ -88,7 +94,8 @@ def check(split: Split, table: pd.DataFrame) -> None:
     """Raise PecgError unless the split fits the windows and keeps its promise.
 
     Every window is on a side and every side holds one; a record split keeps each recording, a
-    patient or fold split each patient, on one side.
+    patient or fold split each patient, a proxy split each proxy, on one side; and all of these keep
+    recordings with the same samples together.
     """
     if split.by not in WAYS:
         raise PecgError(f"No split is called {split.by!r}; there are {', '.join(WAYS)}.")
@@ -105,16 +112,53 @@ def check(split: Split, table: pd.DataFrame) -> None:
             f"The {split.by} split leaves nothing for {' and '.join(empty)}: there are too few "
             "to divide. Use more recordings, or another split."
         )
-    unit = {"record": "record", "patient": "patient", "fold": "patient"}.get(split.by)
-    if unit is None:
+    if split.by == "window":
         return
-    sides = pd.Series(split.side).groupby(table[unit].to_numpy()).nunique()
-    leaking = sides[sides > 1].index
-    if len(leaking):
+    _refuse_unknown(table, split.by)
+    unit = _UNIT[split.by]
+    leaking = _on_two_sides(split, table[unit])
+    if leaking:
         raise PecgError(
             f"The {split.by} split is refused: {unit} {leaking[0]} stands on two sides"
             + (f", and so do {len(leaking) - 1} more." if len(leaking) > 1 else ".")
         )
+    if "same" in table.columns and (copies := _on_two_sides(split, table["same"])):
+        named = table["record"][table["same"] == copies[0]].drop_duplicates().tolist()
+        raise PecgError(
+            f"The {split.by} split is refused: recordings {' and '.join(map(str, named))} have the "
+            "same samples and stand on two sides."
+        )
+
+
+def _on_two_sides(split: Split, unit: pd.Series) -> list[object]:
+    sides = pd.Series(split.side).groupby(unit.to_numpy()).nunique()
+    return list(sides[sides > 1].index)
+
+
+def _refuse_unknown(table: pd.DataFrame, by: str) -> None:
+    if by in ("patient", "fold") and (unknown := int((table["patient"] == UNKNOWN).sum())):
+        raise PecgError(
+            f"The {by} split is refused: {unknown} windows are of recordings that name no patient. "
+            "Split by proxy, which keeps recordings of equal source, age, sex and labels together."
+        )
+    if by == "proxy" and "proxy" not in table.columns:
+        raise PecgError("This dataset names its patients and has no proxy; split by patient.")
+
+
+def _units(table: pd.DataFrame, by: str) -> npt.NDArray[np.generic]:
+    """The unit of each window; units that share a recording's samples are one."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names: npt.NDArray[np.intp] = pd.factorize(table[by])[0]  # (N,)
+    if "same" not in table.columns:
+        return names
+    copies = pd.factorize(table["same"])[0]  # (N,)
+    size = names.max() + copies.max() + 2
+    links = (np.ones(len(names)), (names, names.max() + 1 + copies))
+    _, joined = connected_components(coo_array(links, shape=(size, size)), directed=False)
+    units: npt.NDArray[np.generic] = joined[names]
+    return units
 
 
 def _by_fold(table: pd.DataFrame) -> npt.NDArray[np.int8]:

@@ -21,8 +21,9 @@ INVALID = -32768  # format 16's mark of a missing sample, signal(5)
 DEFAULT_GAIN = 200.0  # adu/mV where a header gives none or 0, header(5)
 
 _LONGEST_HEADER = 1 << 20  # bytes
+_LONGEST_ANNOTATIONS = 1 << 24  # bytes
 _MOST_SAMPLES = 50_000_000  # of all leads together, 0.4 GB in wfdb: a day of two leads at 250 Hz
-_TO_MV = {"mV": 1.0, "uV": 1e-3}
+_TO_MV = {"mV": 1.0, "mv": 1.0, "uV": 1e-3}
 
 # Only what wfdb reads in the same way; a line of any other form is left to wfdb.
 _FIRST = re.compile(
@@ -30,8 +31,8 @@ _FIRST = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _SIGNAL = re.compile(
-    r"""(?P<dat>[^~\s]\S*) \s+ 16 (?:\+(?P<offset>\d+))?
-    \s+ (?P<gain>-?\d+\.?\d*(?:e[-+]?\d+)?) (?:\((?P<baseline>-?\d+)\))? (?:/mV)?
+    r"""(?P<dat>[^~\s]\S*) \s+ 16 (?:x1)? (?:\+(?P<offset>\d+))?
+    \s+ (?P<gain>-?\d+\.?\d*(?:e[-+]?\d+)?) (?:\((?P<baseline>-?\d+)\))? (?:/m[Vv])?
     \s+ \d+ \s+ (?P<zero>-?\d+) \s+ -?\d+ \s+ -?\d+ \s+ \d+ \s+ (?P<lead>\S.*)""",
     re.VERBOSE | re.ASCII,
 )
@@ -162,6 +163,40 @@ def _millivolts(digital: npt.NDArray[np.int16], header: Header) -> npt.NDArray[n
         else:
             np.divide(digital, gain, out=signal, dtype=np.float64, casting="unsafe")
     return signal
+
+
+def annotations(path: Path, suffix: str) -> tuple[list[int], list[str], list[str]]:
+    """The annotations `suffix` of the record at `path` (no suffix): samples, symbols, aux strings.
+
+    Raises PecgError, beginning with "missing:" or "unreadable:", when they cannot be read.
+    """
+    import wfdb
+
+    file = path.with_name(f"{path.name}.{suffix}")
+    try:
+        size = file.stat().st_size
+        if size > _LONGEST_ANNOTATIONS:
+            raise ValueError(f"it is longer than {_LONGEST_ANNOTATIONS:,} bytes")
+        found = wfdb.rdann(str(path), suffix)
+    except FileNotFoundError:
+        raise PecgError(f"missing: {file.name} is not there") from None
+    except Exception as error:  # wfdb raises whatever its parser stumbles on
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PecgError(f"unreadable: {file.name}: {reason}") from error
+    if not len(found.sample):
+        raise PecgError(f"unreadable: {file.name} holds no annotation")
+    return [int(s) for s in found.sample], list(found.symbol), list(found.aux_note)
+
+
+def announced(path: Path) -> tuple[float, int, float]:
+    """fs in Hz, leads and samples by wfdb's own header reader; NaN, 0 and NaN where it fails."""
+    import wfdb
+
+    try:
+        about = wfdb.rdheader(str(path))
+        return float(about.fs), int(about.n_sig), float(about.sig_len or math.nan)
+    except Exception:  # wfdb raises whatever its parser stumbles on
+        return math.nan, 0, math.nan
 
 
 def _read_with_wfdb(path: Path) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:

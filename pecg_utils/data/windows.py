@@ -23,11 +23,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import files, progress, signal
+from pecg_utils.data import quality
 from pecg_utils.data.quality import Fault, Report, check
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 
-_LAYOUT = 2  # part of the key; raise it when the files' layout changes
+_LAYOUT = 3  # part of the key; raise it when the files' layout changes
 _FILES = ("windows.i16", "gain.npy", "table.csv", "manifest.json")
 _TRIES = 5  # at a folder that other processes mend too
 _THREADS = 2  # numpy leaves the interpreter to the other one while it reckons
@@ -53,8 +54,9 @@ class Windows:
     """Prepared windows.
 
     steps: (N, L, T) int16, memory-mapped. gain: (N, L) float32, mV a step.
-    table: one row a window, with record, patient, age_days, sex, start (s) and, where there is
-    one, fold. labels: (N, C) bool. classes: the label codes. report: what was wrong.
+    table: one row a window, with record, patient, source, age_days, sex, start (s), same (equal for
+    recordings with the same samples) and, where there is one, fold or proxy. labels: (N, C) bool.
+    classes: the label codes. report: what was wrong.
     """
 
     steps: npt.NDArray[np.int16]
@@ -130,28 +132,35 @@ def prepare(dataset: Dataset, settings: Settings, cache: Path, fingerprint: str 
 
 def _make(dataset: Dataset, settings: Settings, folder: Path) -> None:
     rows: list[int] = []
+    first: dict[bytes, str] = {}  # digest of the samples: the first recording that has them
+    same: list[str] = []
     starts: list[float] = []
     gains: list[npt.NDArray[np.float32]] = []
     faults: list[Fault] = []
     with files.whole(folder) as scratch:
         scratch.mkdir(parents=True)
         with (scratch / "windows.i16").open("wb") as out:
-            for row, cut, found in _cut_each(dataset, settings):
+            for row, cut, digest, found in _cut_each(dataset, settings):
                 faults += found
                 if cut is None:
                     continue
+                record = str(dataset.table["record"].iat[row])
+                if (known := first.setdefault(digest, record)) != record:
+                    faults.append(Fault(record, "duplicate", f"the samples of {known}", False))
                 peak = np.maximum(np.abs(cut).max(axis=2), _LEAST_MV)  # (n, L)
                 gain = (peak / 32767).astype(np.float32)
                 steps = np.rint(cut / gain[:, :, None]).astype("<i2")  # (n, L, T)
                 out.write(steps.tobytes())  # not tofile, whose error hides that the disk is full
                 gains.append(gain)
                 rows += [row] * len(cut)
+                same += [digest.hex()] * len(cut)
                 starts += [i * settings.seconds for i in range(len(cut))]
         report = Report(len(dataset.table), tuple(faults))
         if not rows:
             raise PecgError(_nothing_left(dataset, report))
         (scratch / "gain.npy").write_bytes(files.array_bytes(np.concatenate(gains)))
-        pd.DataFrame({"row": rows, "start": starts}).to_csv(scratch / "table.csv", index=False)
+        index = pd.DataFrame({"row": rows, "start": starts, "same": same})
+        index.to_csv(scratch / "table.csv", index=False)
         manifest = {"settings": asdict(settings), "report": report.as_json()}
         (scratch / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         checksums = {name: _checksum(scratch / name) for name in _FILES}
@@ -160,19 +169,22 @@ def _make(dataset: Dataset, settings: Settings, folder: Path) -> None:
 
 def _cut_each(
     dataset: Dataset, settings: Settings
-) -> Iterator[tuple[int, npt.NDArray[np.float32] | None, list[Fault]]]:
-    """Each recording's windows in mV, or None, and its faults; some read ahead in threads."""
+) -> Iterator[tuple[int, npt.NDArray[np.float32] | None, bytes, list[Fault]]]:
+    """Each recording's windows in mV, or None, a digest of its samples, and its faults.
+
+    Some are read ahead in threads.
+    """
     length = round(settings.seconds * settings.fs)
     todo = range(len(dataset.table))
 
-    def cut(row: int) -> tuple[int, npt.NDArray[np.float32] | None, list[Fault]]:
+    def cut(row: int) -> tuple[int, npt.NDArray[np.float32] | None, bytes, list[Fault]]:
         read, faults = check(dataset, row, settings.leads, settings.seconds)
         if read is None:
-            return row, None, faults
-        slow = signal.resample(read, dataset.fs, settings.fs, settings.antialias)  # (T, L)
+            return row, None, b"", faults
+        slow = signal.resample(read, dataset.rate(row), settings.fs, settings.antialias)  # (T, L)
         whole = len(slow) // length  # the tail is dropped
         pieces = slow[: whole * length].reshape(whole, length, -1).transpose(0, 2, 1)  # (n, L, T)
-        return row, np.ascontiguousarray(pieces), faults
+        return row, np.ascontiguousarray(pieces), quality.digest(read), faults
 
     with ThreadPoolExecutor(_THREADS) as pool:
         cuts = (
@@ -208,16 +220,16 @@ def _is_whole(folder: Path) -> bool:
 
 def _load(dataset: Dataset, settings: Settings, folder: Path) -> Windows:
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    index = pd.read_csv(folder / "table.csv")
+    index = pd.read_csv(folder / "table.csv", dtype={"same": str})
     gain = np.load(folder / "gain.npy")
     length = round(settings.seconds * settings.fs)
     steps = np.memmap(
         folder / "windows.i16", dtype="<i2", mode="r", shape=(len(index), gain.shape[1], length)
     )
-    wanted = ["record", "patient", "age_days", "sex", "n_leads", "fold"]
+    wanted = ["record", "patient", "source", "age_days", "sex", "n_leads", "fold", "proxy"]
     columns = [c for c in wanted if c in dataset.table.columns]
     table = dataset.table[columns].iloc[index["row"]].reset_index(drop=True)
-    table["start"] = index["start"]
+    table["start"], table["same"] = index["start"], index["same"]
     return Windows(
         steps=steps,
         gain=gain,

@@ -30,15 +30,13 @@
   the benchmark uses 3,716.
 """
 
-import json
 import re
 from pathlib import Path
 
 import pandas as pd
 
 from pecg_utils.data import wfdb16
-from pecg_utils.data.recording import Dataset, read_table
-from pecg_utils.errors import PecgError
+from pecg_utils.data.recording import Dataset, kind_of, read_table
 
 FS = 500.0
 RAIL_MV = 26.6  # the amplitude rail, touched by 11.8 % of recordings
@@ -95,6 +93,8 @@ def open_folder(root: Path) -> Dataset:
             "patient": raw["Patient_ID"],
             "age_days": raw["Age"].map(age_in_days),
             "sex": raw["Gender"].str.strip("' ").str.lower().replace("", "unknown"),
+            "source": "zzu",
+            "fs": FS,
             "n_leads": pd.to_numeric(raw["Lead"], errors="coerce"),
             "n_samples": pd.to_numeric(raw["Sampling_point"], errors="coerce"),
             "path": "Child_ecg/" + raw["Filename"],
@@ -106,27 +106,13 @@ def open_folder(root: Path) -> Dataset:
     return Dataset(
         name="zzu",
         root=root,
-        kind=_kind(root, len(table)),
-        fs=FS,
+        kind=kind_of(root, "zzu", len(table) == RELEASE_RECORDINGS),
         table=table,
         labels=labels.astype(bool),
         label_names={code: category for code, (_, category) in LABELS.items()},
         tables=(attributes, codes) if codes.is_file() else (attributes,),
         _read=wfdb16.read,
     )
-
-
-def _kind(root: Path, recordings: int) -> str:
-    mark = root / "twin.json"
-    if mark.is_file():
-        try:
-            twin_of = dict(json.loads(mark.read_text(encoding="utf-8"))).get("twin_of")
-        except (OSError, ValueError, TypeError) as error:
-            raise PecgError(f"{mark} cannot be read ({error}); write the twin again.") from error
-        if twin_of != "zzu":
-            raise PecgError(f"{root} holds a twin of another dataset; see its twin.json.")
-        return "twin"
-    return "full" if recordings == RELEASE_RECORDINGS else "subset"
 
 
 def age_in_days(cell: str) -> float:

@@ -126,7 +126,7 @@ def windows_rows(data: Path, repeats: int) -> list[Row]:
     settings = windows.Settings(leads=TWELVE_LEADS)
 
     def cut() -> np.ndarray:
-        pieces = [piece for _, piece, _ in windows._cut_each(dataset, settings)]
+        pieces = [piece for _, piece, _, _ in windows._cut_each(dataset, settings)]
         return np.concatenate([piece for piece in pieces if piece is not None])  # (N, 12, 300)
 
     def prepared() -> windows.Windows:

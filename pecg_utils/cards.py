@@ -1,0 +1,144 @@
+"""The book's pages on the datasets: a card each, and a page that sets them side by side.
+
+A card is its reader's docstring. What was found in whole folders of recordings stands in a survey
+that `pecg data survey` wrote and git keeps.
+"""
+
+import inspect
+import json
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from pecg_utils import places
+from pecg_utils.data import challenge, cpsc2018, ludb, mitdb, ptbxl, zzu
+from pecg_utils.markdown import table as markdown
+from pecg_utils.twins import tables
+from pecg_utils.twins import zzu as zzu_twin
+
+CARDS: dict[str, ModuleType] = {
+    "zzu": zzu,
+    "ptbxl": ptbxl,
+    "challenge": challenge,
+    "cpsc2018": cpsc2018,
+    "ludb": ludb,
+    "mitdb": mitdb,
+}
+
+
+def pages() -> dict[str, str]:
+    """File name -> text of every page on datasets."""
+    made = {f"dataset-{key}.md": data_card(module) for key, module in CARDS.items()}
+    made["dataset-zzu.md"] += twin_section()
+    made["datasets.md"] = datasets_page()
+    return made
+
+
+def name(dataset: str) -> str:
+    """The dataset's name as people write it: the first words of its reader's docstring."""
+    return (inspect.getdoc(CARDS[dataset]) or dataset).partition(":")[0]
+
+
+def datasets_page() -> str:
+    """What was found in the folders that were surveyed, and which recordings are copies."""
+    kept = places.survey()
+    if not kept.is_file():
+        return "# Datasets side by side\n\nNo folder was surveyed yet.\n"
+    found = json.loads(kept.read_text(encoding="utf-8"))
+    rows = [_surveyed(one) for one in found["datasets"]]
+    groups = [
+        {
+            "group": number,
+            "recordings": ", ".join(f"{name(d)} `{record}`" for d, record, _ in group),
+            "patients": ", ".join(dict.fromkeys(f"`{patient}`" for _, _, patient in group)),
+        }
+        for number, group in enumerate(found["copies"], 1)
+    ]
+    return (
+        "# Datasets side by side\n\n"
+        "Every recording of each folder was opened by its reader. *Shut out* means that a "
+        "recording cannot be used; all other faults are noted and the recording stays.\n\n"
+        f"{markdown(pd.DataFrame(rows).fillna(0))}\n\n"
+        "## Recordings with the same samples\n\n"
+        f"{len(groups)} groups of recordings agree in their samples. A split by record, patient or "
+        "proxy keeps each group on one side.\n\n"
+        f"{markdown(pd.DataFrame(groups))}\n"
+    )
+
+
+def _surveyed(one: dict[str, Any]) -> dict[str, Any]:
+    faults = pd.DataFrame(one["quality"]["faults"], columns=["record", "fault", "excluded"])
+    return {
+        "dataset": f"[{name(one['dataset'])}](dataset-{one['dataset']}.md)",
+        "data": f"{{tag}}`{one['kind']}`",
+        "recordings": f"{one['recordings']:,}",
+        "patients": f"{one['patients']:,}" if one["patients"] else "not named",
+        "hours": f"{one['hours']:.1f}",
+        "Hz": ", ".join(f"{rate:g}" for rate in one["rates"]),
+        "leads": ", ".join(map(str, one["leads"])),
+        "labels that occur": sum(count > 0 for count in one["labels"].values()),
+        "without a label": one["unlabelled"],
+        "shut out": faults.loc[faults["excluded"].astype(bool), "record"].nunique(),
+        **{
+            fault: int(faults.loc[faults["fault"] == fault, "record"].nunique())
+            for fault in ("flat", "railed", "duplicate")
+        },
+    }
+
+
+def data_card(module: ModuleType) -> str:
+    """A dataset's page: its reader's docstring and its labels."""
+    text = inspect.getdoc(module) or ""
+    title, _, body = text.partition("\n")
+    name, _, what = title.partition(": ")
+    known = getattr(module, "LABELS", None) or getattr(module, "SUPERCLASSES", {})
+    rows = []
+    for code, words in known.items():
+        group, category = words if isinstance(words, tuple) else ("", words)
+        rows.append({"code": f"`{code}`", "label": category, "group": group})
+    table = pd.DataFrame(rows)
+    if (table["group"] == "").all():
+        table = table.drop(columns="group")
+    return (
+        f"# {name}\n\n{what[:1].upper()}{what[1:]}\n{body}\n\n"
+        f"## The {len(table)} labels\n\n{markdown(table)}\n"
+    )
+
+
+_KEY = (
+    "`r_v1`, `s_v6` and so on: height of R, S, Q or T in that lead; `r2_v1`: a second R in V1; "
+    "`frontal`: height of the main deflection along the axis; `p_left`, `p_right`: the two atria's "
+    "parts of P; `st`: level of ST; `t_scale`, `voltage`: a factor on T, on everything; `_sd`: "
+    "standard deviation."
+)
+
+
+def twin_section() -> str:
+    """How the ZZU twin is made, with its tables of effects and of normal values."""
+    text = inspect.getdoc(zzu_twin) or ""
+    effects = pd.DataFrame(tables.rows("effects.csv"))
+    effects["code"] = effects["code"].map("`{}`".format)
+    effects["change"] = effects["change"].map({"times": "×", "plus": "+"}) + " " + effects["size"]
+    effects["change"] = effects["change"].str.replace("+ -", "− ", regex=False)
+    effects["unit"] = effects["unit"].replace("x", "")
+    norms = pd.DataFrame(tables.rows("norms.csv"))
+    body = text.partition("\n\n")[2].replace("`zzu_plan`", "`pecg_utils/twins/zzu_plan.py`")
+    return (
+        f"\n## The twin\n\n{body}\n\n"
+        "A beat is a few Gaussian waves on a moving dipole {cite}`mcsharry2003dynamical`, which "
+        "Dower's matrix {cite}`dower1980deriving` brings to the leads. Limb leads are derived, so "
+        "that Einthoven's law holds by construction. The child's age sets rate, intervals, axis "
+        "and the balance of the ventricles. A demo has 150 of its children, a study 400, the "
+        "profile `paper` all 2,597.\n\n"
+        "### What each label changes\n\n"
+        "All of it is {tag}`ours`. The size is that of a child with severity 1. A quarter of the "
+        "children with a label show nothing of it; the others show 0.4 to 1.6 of the size.\n\n"
+        f":::{{dropdown}} The table of effects\n{_KEY}\n\n"
+        f"{markdown(effects.drop(columns='size'))}\n:::\n\n"
+        "### Normal values by age\n\n"
+        "{tag}`ours`, after {cite}`rijnbeek2001limits` and {cite}`davignon1980normal`: rounded "
+        "medians and deviations. Age in days, rate a minute, intervals in ms, axis in degrees, "
+        f"amplitudes in mV.\n\n:::{{dropdown}} The table of normal values\n{_KEY}\n\n"
+        f"{markdown(norms)}\n:::\n"
+    )

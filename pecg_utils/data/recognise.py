@@ -1,0 +1,95 @@
+"""Which dataset a folder holds, and what of its release is missing."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from pecg_utils import progress
+from pecg_utils.data import challenge, cpsc2018, ludb, mitdb, ptbxl, zzu
+from pecg_utils.data.recording import Dataset
+from pecg_utils.errors import PecgError
+
+# dataset: how many recordings its release holds
+RELEASES = {
+    "zzu": zzu.RELEASE_RECORDINGS,
+    "ptbxl": ptbxl.RELEASE_RECORDINGS[0],
+    "challenge": challenge.RELEASE_RECORDINGS[2021],
+    "cpsc2018": cpsc2018.RELEASE_RECORDINGS,
+    "ludb": ludb.RELEASE_RECORDINGS,
+    "mitdb": mitdb.RELEASE_RECORDINGS,
+}
+_MARKS = {
+    "zzu": "AttributesDictionary.csv",
+    "ptbxl": "ptbxl_database.csv",
+    "ludb": "ludb.csv",
+    "cpsc2018": "REFERENCE.csv",
+    "mitdb": "100.hea",
+}
+_SUFFIXES = (".dat", ".mat")
+
+
+def recognise(folder: Path) -> str:
+    """The name of the dataset in `folder`, by the files that only its release has.
+
+    Raises PecgError when it is none that is known.
+    """
+    for name, mark in _MARKS.items():
+        if (folder / mark).is_file():
+            return name
+    if next(folder.rglob("REFERENCE.csv"), None):
+        return "cpsc2018"
+    header = next(folder.rglob("*.hea"), None)
+    if header and re.search(r"^#\s*Dx\s*:", header.read_text(errors="replace"), re.MULTILINE):
+        return "challenge"
+    known = ", ".join(f"{mark} ({name})" for name, mark in _MARKS.items())
+    raise PecgError(
+        f"{folder} holds no dataset that is known: there is none of {known}, and no header with a "
+        "line #Dx (challenge)."
+    )
+
+
+def missing(dataset: Dataset) -> list[str]:
+    """What is missing of the release, a sentence each; nothing for a complete one.
+
+    Files are looked for, and not opened. Where SHA256SUMS.txt lies in the folder, every file that
+    it lists is compared with it.
+    """
+    found = []
+    listed, whole = len(dataset.table), RELEASES[dataset.name]
+    if dataset.kind == "subset":
+        found.append(f"{listed:,} of the release's {whole:,} recordings are listed.")
+    paths = [dataset.root / str(path) for path in dataset.table["path"]]
+    for what, suffixes in (("header", (".hea",)), ("signal file", _SUFFIXES)):
+        gone = [p for p in paths if not any(p.with_name(p.name + s).is_file() for s in suffixes)]
+        own_form = dataset.name == "cpsc2018" and bool(dataset.tables)
+        if gone and not (what == "header" and own_form):  # the challenge's own files have none
+            found.append(f"{len(gone):,} have no {what}; the first is {gone[0].name}.")
+    return found + _differing(dataset.root)
+
+
+def _differing(root: Path) -> list[str]:
+    sums = root / "SHA256SUMS.txt"
+    if not sums.is_file():
+        return []
+    lines = [line.split(maxsplit=1) for line in sums.read_text(errors="replace").splitlines()]
+    pairs = [(line[0], root / line[1].lstrip("*")) for line in lines if len(line) == 2]
+    gone, other = [], []
+    for checksum, path in progress.track(pairs, len(pairs), "comparing with SHA256SUMS.txt"):
+        if not path.is_file():
+            gone.append(path.name)
+            continue
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != checksum:
+                other.append(path.name)
+    found = []
+    if gone:
+        found.append(
+            f"{len(gone):,} of the {len(pairs):,} files in SHA256SUMS.txt are not there; the first "
+            f"is {gone[0]}."
+        )
+    if other:
+        found.append(
+            f"{len(other):,} files differ from SHA256SUMS.txt; the first is {other[0]}. Delete "
+            "them, and fetch them again."
+        )
+    return found

@@ -1,0 +1,100 @@
+"""Which dataset a folder holds, what is missing, and what that means for a chapter."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pecg_utils import ledger
+from pecg_utils.data import open_dataset
+from pecg_utils.data.recognise import RELEASES, missing, recognise
+from pecg_utils.errors import PecgError
+from pecg_utils.twins import zzu as twin
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("zzu-pecg", "zzu"),
+        ("ptb-xl", "ptbxl"),
+        ("challenge-2021", "challenge"),
+        ("challenge-2021/training/georgia", "challenge"),
+        ("ludb", "ludb"),
+        ("mitdb", "mitdb"),
+    ],
+)
+def test_real_folders(real: Callable[[str], Path], folder: str, name: str) -> None:
+    assert recognise(real(folder)) == name
+
+
+def test_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(PecgError, match=r"holds no dataset that is known: there is none of Attr"):
+        recognise(tmp_path)
+    (tmp_path / "x.hea").write_text("x 12 500 10\n# Dx\n")
+    with pytest.raises(PecgError, match="holds no dataset"):
+        recognise(tmp_path)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/REFERENCE.csv").touch()
+    assert recognise(tmp_path) == "cpsc2018"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return twin.write(tmp_path / "zzu", 24)
+
+
+def test_a_whole_twin_lacks_nothing(small: Path) -> None:
+    assert missing(open_dataset("zzu", small)) == []
+
+
+def test_what_is_missing_is_named(small: Path) -> None:
+    headers = sorted(small.rglob("*.hea"))
+    headers[3].unlink()
+    for path in headers[5:7]:
+        path.with_suffix(".dat").unlink()
+    (small / "twin.json").unlink()  # now it passes for a part of the release
+    dataset = open_dataset("zzu", small)
+    first, header, signal = missing(dataset)
+    assert first == f"{len(dataset.table)} of the release's 14,190 recordings are listed."
+    assert header == f"1 have no header; the first is {headers[3].stem}."
+    assert signal.startswith("2 have no signal file; the first is ")
+
+
+def test_files_are_compared_with_the_releases_checksums(small: Path) -> None:
+    names = ["AttributesDictionary.csv", "ECGCode.csv"]
+    sums = [f"{hashlib.sha256((small / n).read_bytes()).hexdigest()}  {n}\n" for n in names]
+    (small / "SHA256SUMS.txt").write_text("".join(sums))
+    assert missing(open_dataset("zzu", small)) == []
+    (small / "SHA256SUMS.txt").write_text("".join(sums) + f"{'0' * 64}  RECORDS\n")
+    (small / "ECGCode.csv").write_text((small / "ECGCode.csv").read_text() + "\n")
+    gone, other = missing(open_dataset("zzu", small))
+    assert gone.startswith("1 of the 3 files in SHA256SUMS.txt are not there; the first is RECORDS")
+    assert other.startswith("1 files differ from SHA256SUMS.txt; the first is ECGCode.csv")
+
+
+def test_the_releases_are_of_the_known_sizes() -> None:
+    assert RELEASES["challenge"] == 88_253
+    assert RELEASES["ptbxl"] == 21_799
+
+
+def test_what_a_chapter_can_do_with_it(small: Path, real: Callable[[str], Path]) -> None:
+    def use(name: str, folder: Path) -> str:
+        return ledger.use("benchmark", open_dataset(name, folder))
+
+    assert use("zzu", small) == "trains and tests on it; a result from a twin is no reproduction."
+    assert "too few to train on: models are trained on the twin" in use("zzu", real("zzu-pecg"))
+    assert use("ptbxl", real("ptb-xl")).endswith("without a verdict on the paper's claims.")
+    assert use("ludb", real("ludb")) == "does not use ludb."
+
+
+def test_few_patients_of_a_dataset_without_a_twin(
+    real: Callable[[str], Path], tmp_path: Path
+) -> None:
+    shutil.copy(real("ptb-xl") / "scp_statements.csv", tmp_path)
+    listed = (real("ptb-xl") / "ptbxl_database.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "ptbxl_database.csv").write_text("".join(listed[:20]))
+    assert ledger.use("benchmark", open_dataset("ptbxl", tmp_path)).endswith(
+        "ptbxl has no twin yet."
+    )
