@@ -46,29 +46,33 @@ def datasets_page() -> str:
     if not kept.is_file():
         return "# Datasets side by side\n\nNo folder was surveyed yet.\n"
     found = json.loads(kept.read_text(encoding="utf-8"))
-    rows = [_surveyed(one) for one in found["datasets"]]
+    copies = [group for group in found["copies"] if len({record for _, record, _ in group}) > 1]
+    again = len(found["copies"]) - len(copies)  # one record's name: the same file, read twice
     groups = [
         {
             "group": number,
             "recordings": ", ".join(f"{name(d)} `{record}`" for d, record, _ in group),
             "patients": ", ".join(dict.fromkeys(f"`{patient}`" for _, _, patient in group)),
         }
-        for number, group in enumerate(found["copies"], 1)
+        for number, group in enumerate(copies, 1)
     ]
     return (
         "# Datasets side by side\n\n"
-        "Every recording of each folder was opened by its reader. *Shut out* means that a "
-        "recording cannot be used; all other faults are noted and the recording stays.\n\n"
-        f"{markdown(pd.DataFrame(rows).fillna(0))}\n\n"
+        "Every recording of each folder was opened by its reader.\n\n"
+        f"{markdown(pd.DataFrame([_surveyed(one) for one in found['datasets']]))}\n\n"
+        "## What was found wrong\n\n"
+        "How many recordings have each fault. *Shut out* means that a recording cannot be used; with any other "
+        "fault it stays.\n\n"
+        f"{markdown(pd.DataFrame([_faults(one) for one in found['datasets']]))}\n\n"
         "## Recordings with the same samples\n\n"
         f"{len(groups)} groups of recordings agree in their samples. A split by record, patient or "
-        "proxy keeps each group on one side.\n\n"
+        "proxy keeps each group on one side. Not in the table are "
+        f"{again} files that stand in two of the folders under one name.\n\n"
         f"{markdown(pd.DataFrame(groups))}\n"
     )
 
 
 def _surveyed(one: dict[str, Any]) -> dict[str, Any]:
-    faults = pd.DataFrame(one["quality"]["faults"], columns=["record", "fault", "excluded"])
     return {
         "dataset": f"[{name(one['dataset'])}](dataset-{one['dataset']}.md)",
         "data": f"{{tag}}`{one['kind']}`",
@@ -77,8 +81,16 @@ def _surveyed(one: dict[str, Any]) -> dict[str, Any]:
         "hours": f"{one['hours']:.1f}",
         "Hz": ", ".join(f"{rate:g}" for rate in one["rates"]),
         "leads": ", ".join(map(str, one["leads"])),
-        "labels that occur": sum(count > 0 for count in one["labels"].values()),
-        "without a label": one["unlabelled"],
+        "labels": sum(count > 0 for count in one["labels"].values()),
+        "without one": f"{one['unlabelled']:,}",
+    }
+
+
+def _faults(one: dict[str, Any]) -> dict[str, Any]:
+    faults = pd.DataFrame(one["quality"]["faults"], columns=["record", "fault", "excluded"])
+    return {
+        "dataset": name(one["dataset"]),
+        "looked at": f"{one['quality']['checked']:,}",
         "shut out": faults.loc[faults["excluded"].astype(bool), "record"].nunique(),
         **{
             fault: int(faults.loc[faults["fault"] == fault, "record"].nunique())

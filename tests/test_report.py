@@ -344,22 +344,31 @@ def surveyed(kind="subset"):
         "labels": {"AF": 3, "SB": 0},
         "quality": {"checked": 1234, "faults": faults},
     }
-    return {"datasets": [one], "copies": [[["ptbxl", "1", "p"], ["challenge", "HR1", "unknown"]]]}
+    copies = [
+        [["ptbxl", "1", "p"], ["challenge", "HR1", "unknown"]],
+        [["cpsc2018", "A1", "unknown"], ["challenge", "A1", "unknown"]],
+    ]
+    return {"datasets": [one], "copies": copies}
 
 
 def test_datasets_stand_side_by_side_with_what_was_found(project):
     assert "No folder was surveyed yet." in cards.datasets_page()
     places.survey().parent.mkdir(parents=True)
     places.survey().write_text(json.dumps(surveyed()))
-    found, copies = tables(cards.datasets_page())
-    head = [cell.strip() for cell in found[0]]
-    row = dict(zip(head, (cell.strip() for cell in found[2]), strict=True))
+    found, faulty, copies = tables(cards.datasets_page())
+    row = {
+        column.strip(): cell.strip()
+        for rows in (found, faulty)
+        for column, cell in zip(rows[0], rows[2], strict=True)
+    }
     assert row["data"] == "{tag}`subset`"
     assert (row["recordings"], row["patients"], row["hours"]) == ("1,234", "not named", "3.4")
-    assert (row["Hz"], row["labels that occur"], row["without a label"]) == ("257, 500", "1", "5")
+    assert (row["Hz"], row["labels"], row["without one"]) == ("257, 500", "1", "5")
     faults = [row[fault] for fault in ("shut out", "flat", "railed", "duplicate")]
     assert faults == ["1", "1", "0", "1"]
-    assert "PTB-XL `1`, PhysioNet/CinC Challenge 2020 and 2021 `HR1`" in copies[2][1]
+    assert "PTB-XL `1`, PhysioNet/CinC Challenge `HR1`" in copies[2][1]
+    assert len(copies) == 3
+    assert "Not in the table are 1 files" in cards.datasets_page()
 
 
 def test_the_kept_survey_is_of_the_known_datasets():

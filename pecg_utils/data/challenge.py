@@ -1,4 +1,4 @@
-"""PhysioNet/CinC Challenge 2020 and 2021: 12-lead recordings of eight sources, by SNOMED code.
+"""PhysioNet/CinC Challenge: 12-lead recordings of eight sources, from 2020 and 2021.
 
 | what | |
 | --- | --- |
