@@ -14,6 +14,8 @@ from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS, Dataset
 from pecg_utils.twins import zzu
 from pecg_utils.twins.writers import write_record
 
+pytest_plugins = ["loopback"]  # the server of the tests of downloads
+
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

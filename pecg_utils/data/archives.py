@@ -136,7 +136,7 @@ def _joined(parts: Sequence[tuple[BinaryIO, int]], end: tuple[Any, ...]) -> Bina
     """The parts as one file, with a directory that holds for it."""
     _, _, first, _, members, length, position, _ = end
     if 0xFFFF in (first, members) or 0xFFFFFFFF in (length, position):
-        raise NotImplementedError("it is split and of the zip64 kind; unpack it with 7-Zip")
+        raise RuntimeError("it is split and of the zip64 kind; unpack it with 7-Zip")
     starts = [0, *itertools.accumulate(size for _, size in parts)]
     directory_at = starts[first] + position
     raw = io.BufferedReader(_Joined(parts))
@@ -149,7 +149,7 @@ def _joined(parts: Sequence[tuple[BinaryIO, int]], end: tuple[Any, ...]) -> Bina
         if entry[0] != b"PK\1\2" or part >= len(parts):
             raise zipfile.BadZipFile("its directory is not where its end says")
         if starts[part] + place >= 0xFFFFFFFF or directory_at >= 0xFFFFFFFF:
-            raise NotImplementedError("it is split and over 4 GB; unpack it with 7-Zip")
+            raise RuntimeError("it is split and over 4 GB; unpack it with 7-Zip")
         struct.pack_into("<H", directory, at + 34, 0)
         struct.pack_into("<L", directory, at + 42, starts[part] + place)
         at += _ENTRY.size + sum(entry[10:13])
