@@ -22,6 +22,7 @@ from pecg_utils.errors import PecgError
 from pecg_utils.twins import zzu as twin
 
 Real = Callable[[str], Path]
+Made = Callable[[str, Path], Path]
 
 
 def copy(source: Path, target: Path, *patterns: str) -> Path:
@@ -125,13 +126,26 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 CASES = [(name, kind, damage) for name in SETS for kind in SETS[name][1] for damage in DAMAGE]
 
 
+@pytest.fixture(scope="module")
+def made(real: Real, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Copies a dataset's small folder, made once, into a folder of the test's own."""
+    there: dict[str, Path] = {}
+
+    def give(name: str, folder: Path) -> Path:
+        if name not in there:
+            there[name] = SETS[name][0](real, tmp_path_factory.mktemp(name))
+        return Path(shutil.copytree(there[name], folder / name))
+
+    return give
+
+
 def victim(root: Path, pattern: str) -> Path:
     return sorted(root.rglob(pattern))[0]
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_small_sets_are_sound(real: Real, tmp_path: Path, name: str) -> None:
-    report = quality.inspect(open_dataset(name, SETS[name][0](real, tmp_path)))
+def test_the_small_sets_are_sound(made: Made, tmp_path: Path, name: str) -> None:
+    report = quality.inspect(open_dataset(name, made(name, tmp_path)))
     assert report.checked >= 2
     assert report.excluded == []
 
@@ -145,8 +159,8 @@ def outcome(name: str, root: Path) -> quality.Report | str:
 
 
 @pytest.mark.parametrize(("name", "kind", "damage"), CASES, ids=map(" ".join, CASES))
-def test_damage(real: Real, tmp_path: Path, name: str, kind: str, damage: str) -> None:
-    root = SETS[name][0](real, tmp_path)
+def test_damage(made: Made, tmp_path: Path, name: str, kind: str, damage: str) -> None:
+    root = made(name, tmp_path)
     before = quality.inspect(open_dataset(name, root))
     path = victim(root, SETS[name][1][kind])
     DAMAGE[damage](path)
@@ -172,9 +186,9 @@ def test_damage(real: Real, tmp_path: Path, name: str, kind: str, damage: str) -
 @pytest.mark.parametrize("name", ["zzu", "ptbxl", "challenge", "ludb", "mitdb"])
 @pytest.mark.parametrize("length", ["5000000000", "-1", "99999999999999999999"])
 def test_a_header_that_promises_gigabytes(
-    real: Real, tmp_path: Path, name: str, length: str
+    made: Made, tmp_path: Path, name: str, length: str
 ) -> None:
-    root = SETS[name][0](real, tmp_path)
+    root = made(name, tmp_path)
     header = victim(root, SETS[name][1]["hea"])
     first, *rest = header.read_text().splitlines()
     words = first.split()
@@ -193,8 +207,8 @@ def test_a_header_that_promises_gigabytes(
 
 
 @pytest.mark.parametrize("named", ["../../secret", "/etc/passwd", "a/../../b", "", "x\0y"])
-def test_a_table_that_leads_out_of_the_folder(real: Real, tmp_path: Path, named: str) -> None:
-    root = ptbxl(real, tmp_path)
+def test_a_table_that_leads_out_of_the_folder(made: Made, tmp_path: Path, named: str) -> None:
+    root = made("ptbxl", tmp_path)
     table = root / "ptbxl_database.csv"
     table.write_text(table.read_text().replace("records500/00000/00002_hr", named))
     report = quality.inspect(open_dataset("ptbxl", root))

@@ -174,7 +174,8 @@ def test_quality_names_each_bad_recording(damaged, monkeypatch, capsys):
     assert "No recording in" in capsys.readouterr().err
     assert called(monkeypatch, "data", "quality", "zz", damaged) == 2
     assert capsys.readouterr().err == (
-        "pecg: No dataset is called 'zz'; there are zzu, ptbxl, challenge, cpsc2018, ludb, mitdb.\n"
+        "pecg: No dataset is called 'zz'; "
+        "there are zzu, ptbxl, challenge, cpsc2018, leipzig, ludb, mitdb.\n"
     )
 
 

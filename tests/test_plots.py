@@ -118,7 +118,7 @@ def dataset(ages=(10.0, 400.0, 5000.0), leads=(9, 12, 12)):
     labels = pd.DataFrame({"a": [True, False, True], "b": [False] * 3})
     table = pd.DataFrame({"age_days": ages, "n_leads": leads, "patient": ["p", "q", "r"]})
     names = {"a": "Ablepsy", "b": "Botch"}
-    return Dataset("zzu", Path(), "twin", table, labels, names, (), lambda path: None)
+    return Dataset("zzu", Path(), "twin", table, labels, names, (), lambda *span: None)
 
 
 @pytest.mark.parametrize("given", [dataset(), dataset(ages=(NAN, 2.0, 3.0), leads=(NAN, 12, 12))])

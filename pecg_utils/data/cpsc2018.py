@@ -145,7 +145,9 @@ def _person(path: Path | None) -> tuple[float, str, float]:
     )
 
 
-def read_mat(path: Path) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:
+def read_mat(
+    path: Path, first: int = 0, last: int | None = None
+) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:
     """The recording in the challenge's own `.mat` file at `path` (no suffix), as wfdb16.read.
 
     Raises PecgError, beginning with "missing:" or "unreadable:", when it cannot be read.
@@ -156,7 +158,7 @@ def read_mat(path: Path) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...
         raise PecgError(f"unreadable: {file.name} holds no matrix of numbers ECG.data")
     if data.shape[0] != len(TWELVE_LEADS):
         raise PecgError(f"unreadable: {file.name} has {data.shape[0]} leads where 12 are needed")
-    return np.ascontiguousarray(data.T, dtype=np.float32), FS, TWELVE_LEADS
+    return np.ascontiguousarray(data.T[first:last], dtype=np.float32), FS, TWELVE_LEADS
 
 
 def _struct(file: Path) -> dict[str, object]:

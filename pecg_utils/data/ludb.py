@@ -140,7 +140,8 @@ def marks(path: Path, lead: str) -> pd.DataFrame:
     wave is "P", "QRS" or "T"; the others are sample numbers, and onset or end is <NA> where it is
     not marked. Raises PecgError when the lead's file is missing or damaged.
     """
-    sample, symbol, _ = wfdb16.annotations(path, lead.lower())
+    read = wfdb16.annotations(path, lead.lower())
+    sample, symbol = read["sample"].tolist(), read["symbol"].tolist()
     rows = []
     for i, sign in enumerate(symbol):
         if sign not in WAVES:

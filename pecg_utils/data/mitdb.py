@@ -102,10 +102,12 @@ def open_folder(root: Path) -> Dataset:
     )
 
 
-def _read(path: Path) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:
+def _read(
+    path: Path, first: int = 0, last: int | None = None
+) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:
     """As wfdb16.read, and refused when the beats cannot be read: without them it has no label."""
     beats(path)
-    return wfdb16.read(path)
+    return wfdb16.read(path, first, last)
 
 
 def beats(path: Path) -> pd.DataFrame:
@@ -113,8 +115,7 @@ def beats(path: Path) -> pd.DataFrame:
 
     Raises PecgError when its .atr file is missing or damaged.
     """
-    sample, symbol, _ = wfdb16.annotations(path, "atr")
-    table = pd.DataFrame({"sample": sample, "symbol": symbol})
+    table = wfdb16.annotations(path, "atr")[["sample", "symbol"]]
     table["aami"] = table["symbol"].map(AAMI)
     return table.dropna(subset="aami").reset_index(drop=True)
 

@@ -18,7 +18,7 @@ Some faults shut a recording out; others are noted and the recording stays, as t
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from pecg_utils import progress
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS, Dataset, Recording
 from pecg_utils.errors import PecgError
 
+_STRETCH = 600.0  # s of a recording that are read at a time
 MOST_MV = 1000.0  # beyond a volt it is the header's gain that is wrong
 FLAT_MV = 1e-6  # a nanovolt, below one step of any amplifier
 RAIL_MV = 26.5  # ZZU-pECG's rail lies near 26.6 mV; nothing cardiac comes near it
@@ -71,16 +72,23 @@ class Report:
 
 
 def check(
-    dataset: Dataset, row: int, leads: Sequence[str] | None, seconds: float
+    dataset: Dataset,
+    row: int,
+    leads: Sequence[str] | None,
+    seconds: float,
+    start: float = 0.0,
+    length: float | None = None,
 ) -> tuple[npt.NDArray[np.float32] | None, list[Fault]]:
     """Read recording `row` and look for faults. leads: None for whatever it has.
+
+    start, length: the stretch that is read, s; without them all of it.
 
     Gives its signal, (samples, len(leads)) float32 in mV, or None when it is shut out, and the
     faults. Nothing is raised for a bad recording.
     """
     record = str(dataset.table["record"].iat[row])
     try:
-        recording = dataset.read(row)
+        recording = dataset.read(row, start, length)
     except PecgError as error:
         kind, _, detail = str(error).partition(": ")
         known = kind in ("missing", "unreadable")
@@ -165,12 +173,41 @@ def inspect(dataset: Dataset, seconds: float = 3.0) -> Report:
     expected = {len(leads): leads for leads in (NINE_LEADS, TWELVE_LEADS)}
     counts = dataset.table["n_leads"].tolist()
     for row in progress.track(range(len(counts)), len(counts), f"reading {dataset.name}"):
-        leads = expected.get(counts[row])
-        signal, found = check(dataset, row, leads, seconds)
+        same, found = _whole(dataset, row, expected.get(counts[row]), seconds)
         faults += found
-        if signal is None:
+        if any(fault.excluded for fault in found):
             continue
         record = str(dataset.table["record"].iat[row])
-        if (known := first.setdefault(digest(signal), record)) != record:
+        if (known := first.setdefault(same, record)) != record:
             faults.append(Fault(record, "duplicate", f"the samples of {known}", False))
     return Report(len(counts), tuple(faults))
+
+
+def _whole(
+    dataset: Dataset, row: int, leads: Sequence[str] | None, seconds: float
+) -> tuple[bytes, list[Fault]]:
+    """A digest of recording `row` and its faults; one of hours is read a stretch at a time."""
+    total = float(dataset.table["n_samples"].iat[row]) / dataset.rate(row)  # NaN where unknown
+    number = max(1, round(total / _STRETCH)) if total > _STRETCH else 1
+    if number == 1:
+        signal, faults = check(dataset, row, leads, seconds)
+        return (b"" if signal is None else digest(signal)), faults
+    found: dict[str, list[Fault]] = {}
+    same = hashlib.blake2b(digest_size=8)
+    for i in range(number):
+        # The last stretch goes to the end, so that no sample is left out by rounding.
+        length = total / number if i < number - 1 else None
+        signal, faults = check(dataset, row, leads, seconds, i * total / number, length)
+        for fault in faults:
+            found.setdefault(fault.fault, []).append(fault)
+        if signal is None:  # a header may promise more stretches than anyone can wait for
+            break
+        same.update(digest(signal))
+    return same.digest(), [
+        replace(
+            some[0],
+            detail=f"{some[0].detail}, in {len(some)} of {number} stretches",
+            excluded=any(fault.excluded for fault in some),
+        )
+        for some in found.values()
+    ]

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from pecg_utils import progress
-from pecg_utils.data import challenge, cpsc2018, ludb, mitdb, ptbxl, zzu
+from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, ptbxl, zzu
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 
@@ -15,6 +15,7 @@ RELEASES = {
     "ptbxl": ptbxl.RELEASE_RECORDINGS[0],
     "challenge": challenge.RELEASE_RECORDINGS[2021],
     "cpsc2018": cpsc2018.RELEASE_RECORDINGS,
+    "leipzig": leipzig.RELEASE_RECORDINGS,
     "ludb": ludb.RELEASE_RECORDINGS,
     "mitdb": mitdb.RELEASE_RECORDINGS,
 }
@@ -22,6 +23,7 @@ _MARKS = {
     "zzu": "AttributesDictionary.csv",
     "ptbxl": "ptbxl_database.csv",
     "ludb": "ludb.csv",
+    "leipzig": "children-subject-info.csv",
     "cpsc2018": "REFERENCE.csv",
     "mitdb": "100.hea",
 }

@@ -92,9 +92,9 @@ class Dataset:
     labels: pd.DataFrame
     label_names: dict[str, str]
     tables: tuple[Path, ...]
-    _read: Callable[[Path], tuple[npt.NDArray[np.float32], float, tuple[str, ...]]] = field(
-        repr=False
-    )
+    _read: Callable[
+        [Path, int, int | None], tuple[npt.NDArray[np.float32], float, tuple[str, ...]]
+    ] = field(repr=False)
 
     def path(self, row: int) -> Path:
         """Where recording `row` lies, without its suffix. Raises PecgError outside the folder."""
@@ -106,9 +106,14 @@ class Dataset:
             )
         return self.root / named
 
-    def read(self, row: int) -> Recording:
-        """Recording `row` in mV. Raises PecgError, with the reason, when it cannot be read."""
-        signal, fs, leads = self._read(self.path(row))
+    def read(self, row: int, start: float = 0.0, seconds: float | None = None) -> Recording:
+        """Recording `row` in mV, or its `seconds` from `start` (s) on, as far as it goes.
+
+        Raises PecgError, with the reason, when it cannot be read.
+        """
+        first = round(start * self.rate(row)) if start else 0
+        last = None if seconds is None else first + round(seconds * self.rate(row))
+        signal, fs, leads = self._read(self.path(row), first, last)
         about = self._rows[row]
         return Recording(
             signal=signal,

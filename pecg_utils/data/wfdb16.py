@@ -8,12 +8,15 @@ Source: the WFDB header and signal file formats, header(5) and signal(5).
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pecg_utils.errors import PecgError
 
@@ -113,8 +116,12 @@ def _parse(lines: list[str], hea: Path) -> Header | None:
     )
 
 
-def read_digital(header: Header) -> npt.NDArray[np.int16]:
-    """The stored samples, (samples, leads) int16. Raises PecgError when some are missing."""
+def read_digital(header: Header, first: int = 0, last: int | None = None) -> npt.NDArray[np.int16]:
+    """The stored samples `first` to `last`, (samples, leads) int16.
+
+    Raises PecgError when some are missing, of the span or after it.
+    """
+    first, last = _span(first, last, header.n_samples)
     wanted = header.n_samples * len(header.leads)
     try:
         there = (header.dat.stat().st_size - header.offset) // 2
@@ -123,24 +130,38 @@ def read_digital(header: Header) -> npt.NDArray[np.int16]:
                 f"unreadable: {header.dat.name} is cut short, with {max(there, 0):,} "
                 f"of {wanted:,} samples"
             )
-        samples = np.fromfile(header.dat, dtype="<i2", count=wanted, offset=header.offset)
+        samples = np.fromfile(
+            header.dat,
+            dtype="<i2",
+            count=(last - first) * len(header.leads),
+            offset=header.offset + 2 * first * len(header.leads),
+        )
     except FileNotFoundError:
         raise PecgError(f"missing: {header.dat.name} is not there") from None
     except OSError as error:
         raise PecgError(f"unreadable: {header.dat.name}: {error.strerror}") from error
-    return samples.reshape(header.n_samples, len(header.leads))  # (T, L)
+    return samples.reshape(last - first, len(header.leads))  # (T, L)
 
 
-def read(path: Path) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:
+def _span(first: int, last: int | None, n_samples: int) -> tuple[int, int]:
+    """The samples from `first` up to `last`, within a record of `n_samples`."""
+    end = n_samples if last is None else min(last, n_samples)
+    return min(max(first, 0), end), end
+
+
+def read(
+    path: Path, first: int = 0, last: int | None = None
+) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:
     """The record at `path` (no suffix): signal (samples, leads) float32 in mV, fs in Hz, leads.
 
-    A missing sample is NaN. Raises PecgError, whose message begins with "missing:" or
+    first, last: the samples that are wanted, the last one excluded; None is the end. A missing
+    sample is NaN. Raises PecgError, whose message begins with "missing:" or
     "unreadable:", when the record cannot be read.
     """
     header = read_header(path)
     if header is None:
-        return _read_with_wfdb(path)
-    digital = read_digital(header)  # (T, L)
+        return _read_with_wfdb(path, first, last)
+    digital = read_digital(header, first, last)  # (T, L)
     signal = _millivolts(digital, header)  # (T, L)
     if digital.size and digital.min() == INVALID:
         signal[digital == INVALID] = np.nan
@@ -165,10 +186,14 @@ def _millivolts(digital: npt.NDArray[np.int16], header: Header) -> npt.NDArray[n
     return signal
 
 
-def annotations(path: Path, suffix: str) -> tuple[list[int], list[str], list[str]]:
-    """The annotations `suffix` of the record at `path` (no suffix): samples, symbols, aux strings.
+def annotations(
+    path: Path, suffix: str, codes: Mapping[int, str] = MappingProxyType({})
+) -> pd.DataFrame:
+    """The annotations `suffix` of the record at `path` (no suffix): sample, symbol and aux.
 
-    Raises PecgError, beginning with "missing:" or "unreadable:", when they cannot be read.
+    codes: the symbols of annotation codes that WFDB does not define and the file may not declare.
+    A code that nobody defines has the symbol "". Raises PecgError, beginning with "missing:" or
+    "unreadable:", when they cannot be read.
     """
     import wfdb
 
@@ -177,15 +202,24 @@ def annotations(path: Path, suffix: str) -> tuple[list[int], list[str], list[str
         size = file.stat().st_size
         if size > _LONGEST_ANNOTATIONS:
             raise ValueError(f"it is longer than {_LONGEST_ANNOTATIONS:,} bytes")
-        found = wfdb.rdann(str(path), suffix)
+        found = wfdb.rdann(str(path), suffix, return_label_elements=["label_store"])
+        symbols = {label.label_store: label.symbol for label in wfdb.io.annotation.ann_labels}
+        known = {**symbols, **codes}
+        table = pd.DataFrame(
+            {
+                "sample": np.asarray(found.sample, dtype=np.int64),
+                "symbol": [known.get(int(code), "") for code in found.label_store],
+                "aux": [text.strip("\0 ") for text in found.aux_note],
+            }
+        )
     except FileNotFoundError:
         raise PecgError(f"missing: {file.name} is not there") from None
     except Exception as error:  # wfdb raises whatever its parser stumbles on
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PecgError(f"unreadable: {file.name}: {reason}") from error
-    if not len(found.sample):
+    if table.empty:
         raise PecgError(f"unreadable: {file.name} holds no annotation")
-    return [int(s) for s in found.sample], list(found.symbol), list(found.aux_note)
+    return table
 
 
 def announced(path: Path) -> tuple[float, int, float]:
@@ -199,14 +233,17 @@ def announced(path: Path) -> tuple[float, int, float]:
         return math.nan, 0, math.nan
 
 
-def _read_with_wfdb(path: Path) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:
+def _read_with_wfdb(
+    path: Path, first: int, last: int | None
+) -> tuple[npt.NDArray[np.float32], float, tuple[str, ...]]:
     import wfdb
 
     try:
         about = wfdb.rdheader(str(path))
-        if about.n_sig * (about.sig_len or 0) > _MOST_SAMPLES:  # wfdb makes room for all at once
-            raise ValueError(f"{about.n_sig} leads of {about.sig_len:,} samples announced")
-        values, fields = wfdb.rdsamp(str(path))
+        first, last = _span(first, last, about.sig_len or 0)
+        if about.n_sig * (last - first) > _MOST_SAMPLES:  # wfdb makes room for all at once
+            raise ValueError(f"{about.n_sig} leads of {last - first:,} samples announced")
+        values, fields = wfdb.rdsamp(str(path), sampfrom=first, sampto=last or None)
         units = dict.fromkeys(fields["units"])
         if foreign := [unit for unit in units if unit not in _TO_MV]:
             raise ValueError(f"a lead is in {foreign[0]!r} and not in mV")

@@ -17,7 +17,10 @@ REPOSITORY = Path(__file__).parents[2]
 # What `pecg report` writes before a build: whole pages, and fragments that the chapter includes.
 GENERATED = {
     "datasets.md": "# Datasets side by side\n\n[One](dataset-ludb.md), {tag}`full`.\n",
-    **{f"dataset-{name}.md": f"# {name}\n" for name in ("challenge", "cpsc2018", "ludb", "mitdb")},
+    **{
+        f"dataset-{name}.md": f"# {name}\n"
+        for name in ("challenge", "cpsc2018", "leipzig", "ludb", "mitdb")
+    },
     "dataset-zzu.md": "# ZZU-pECG\n\nRecordings of children at 500 Hz, in mV.\n",
     "dataset-ptbxl.md": "# PTB-XL\n\nRecordings of adults, 10 s each {cite}`wagner2020ptbxl`.\n",
     "claims.md": "# All claims\n\n"
