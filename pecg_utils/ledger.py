@@ -25,6 +25,7 @@ from pecg_utils.data.recording import Dataset
 from pecg_utils.data.windows import Settings, Windows, data_fingerprint, prepare
 from pecg_utils.errors import PecgError
 from pecg_utils.trial import Outcome, Protocol, carry_out, judge
+from pecg_utils.twins import writing
 from pecg_utils.twins import zzu as zzu_twin
 
 TWINS = {"zzu": zzu_twin}  # dataset: the simulator that writes its twin
@@ -87,7 +88,7 @@ def _twin(parameters: Any) -> Path:
             "--data DIR (papermill: -p data DIR)."
         )
     simulator = TWINS[parameters.dataset]
-    name = f"{parameters.dataset}-{parameters.patients}-{simulator.sources()}"
+    name = f"{parameters.dataset}-{parameters.patients}-{writing.sources()}"
     folder: Path = simulator.write(places.twins() / name, parameters.patients)
     return folder
 

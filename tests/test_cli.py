@@ -187,7 +187,7 @@ def test_a_twin_is_written_and_never_over_something_else(tmp_path, monkeypatch, 
     assert called(monkeypatch, "data", "twin", "zz", folder) == 2
     assert called(monkeypatch, "data", "twin", "zzu", folder, "--size", "big") == 2
     said = capsys.readouterr().err.splitlines()
-    assert "already holds another ZZU twin" in said[0]
+    assert "already holds another twin" in said[0]
     assert said[1] == "pecg: 'zz' has no twin; there is one of zzu."
     assert said[2].startswith("pecg: There is no size 'big'; there are smoke")
 

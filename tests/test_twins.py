@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pecg_utils.twins.child import Child, Simulated, draw_child, record, simulate
+from pecg_utils.twins.draw import draw_shaking
 from pecg_utils.twins.heart import draw_shape, healthy
 from pecg_utils.twins.labels import CODES, diseased
 from pecg_utils.twins.noise import RAIL, noise, touch_rail
 from pecg_utils.twins.norms import normal
+from pecg_utils.twins.person import Person, Simulated, draw_child, record, simulate
 from pecg_utils.twins.tables import rows
 from pecg_utils.twins.torso import DOWER, INDEPENDENT, LEADS, electrodes, project, twelve
 
@@ -179,7 +180,7 @@ def test_label_changes_the_signal_as_its_table_says(code: str) -> None:
         rng = np.random.default_rng(k)
         heart, shape = replace(healthy(rng, 1200), r2_v1=0.05, st=0.0), draw_shape(rng)
         for kept, now in ((before, heart), (after, diseased(heart, {code: 1.5}))):
-            child = Child(now, shape, DOWER)
+            child = Person({"normal": now}, shape, DOWER, draw_shaking(rng))
             kept.append(measured(record(np.random.default_rng(k), child, 6.0, noisy=False)))
     for row in rows("effects.csv"):
         if row["code"] != code:

@@ -10,7 +10,7 @@ import pytest
 import wfdb
 
 from pecg_utils.errors import PecgError
-from pecg_utils.twins import zzu, zzu_plan
+from pecg_utils.twins import writing, zzu, zzu_plan
 from pecg_utils.twins.labels import CODES
 from pecg_utils.twins.noise import RAIL
 from pecg_utils.twins.tables import rows
@@ -212,7 +212,6 @@ def test_same_bytes_for_any_number_of_workers(
         return [one for one in real_plan(patients, seed) if one.samples < 13000][:30]
 
     monkeypatch.setattr(zzu, "plan", short)
-    monkeypatch.setattr(zzu, "SERIAL", 2)
     one = content(zzu.write(tmp_path / "one", 200, seed=5, workers=1))
     two = content(zzu.write(tmp_path / "two", 200, seed=5, workers=2))
     assert one == two
@@ -232,7 +231,7 @@ def test_written_again_is_left_alone(twin: Path) -> None:
     about = json.loads((twin / "twin.json").read_text())
     assert about["twin_of"] == "zzu"
     assert (about["patients"], about["recordings"], about["seed"]) == (12, 17, 4)
-    assert about["sources"] == zzu.sources()
+    assert about["sources"] == writing.sources()
 
 
 def test_a_foreign_folder_is_refused_and_kept(tmp_path: Path, twin: Path) -> None:
@@ -242,7 +241,7 @@ def test_a_foreign_folder_is_refused_and_kept(tmp_path: Path, twin: Path) -> Non
     with pytest.raises(PecgError, match="something else"):
         zzu.write(mine, 2)
     assert (mine / "thesis.txt").read_text() == "precious"
-    with pytest.raises(PecgError, match="another ZZU twin"):
+    with pytest.raises(PecgError, match="already holds another twin"):
         zzu.write(twin, 12, seed=5)
     file = tmp_path / "file"
     file.write_text("x")

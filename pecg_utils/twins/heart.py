@@ -6,7 +6,7 @@ Trans Biomed Eng 50:289-294; as a dipole: Sameni et al. 2007, EURASIP J Adv Sign
 through the R and S amplitudes and the frontal axis that a `Heart` asks for.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ class Heart:
     t_v6: float
     p_right: float = 0.10  # right atrial part of the P wave along lead II
     p_left: float = 0.08  # left atrial part
+    delta: float = 0.0  # slurred start of a pre-excited QRS along its axis
     r2_v1: float = 0.0  # second R of an rsR' in V1
     st: float = 0.0  # ST level in V5, with its mirror image in aVR
     t_scale: float = 1.0  # factor on the T wave
@@ -53,19 +54,6 @@ class Shape:
     notch: Vectors  # (2, 3) their vectors, mV
     p_gap: float  # ms between the atrial parts of the P wave at a PR of 130 ms
     t_skew: float  # width of the T wave's rise over that of its fall
-
-
-@dataclass(frozen=True)
-class Beats:
-    """When each simulated beat did what: arrays (n,), seconds from the recording's start."""
-
-    r: NDArray[np.float64]
-    p_on: NDArray[np.float64]
-    p_off: NDArray[np.float64]
-    qrs_on: NDArray[np.float64]
-    qrs_off: NDArray[np.float64]
-    t_on: NDArray[np.float64]
-    t_off: NDArray[np.float64]
 
 
 def healthy(rng: np.random.Generator, age_days: float) -> Heart:
@@ -90,6 +78,50 @@ def healthy(rng: np.random.Generator, age_days: float) -> Heart:
     years = age_days / 365.25
     values["arrhythmia"] = (0.015 + 0.06 * min(years, 10.0) / 10) * float(rng.gamma(4.0, 0.25))
     return Heart(**values)
+
+
+def kinds(rng: np.random.Generator, heart: Heart) -> dict[str, Heart]:
+    """The heart as it is in each kind of beat; sizes are ours, after textbook pictures.
+
+    normal: as it is. ventricular: a wide beat from one drawn place in the ventricles, with the
+    look of a left or of a right bundle branch block. paced: from the right ventricle's apex.
+    preexcited: through an accessory pathway, with a delta wave. aberrant: right bundle blocked.
+    """
+    left_look = {"r_v1": 0.15, "s_v1": 1.5, "r_v6": 1.1, "s_v6": 0.1, "t_v1": 0.45, "t_v6": -0.3}
+    right_look = {"r_v1": 1.1, "s_v1": 0.15, "r_v6": 0.4, "s_v6": 0.9, "t_v1": -0.4, "t_v6": 0.25}
+    wide = {"q_v6": 0.0, "r2_v1": 0.0, "st": 0.0, "t_scale": 1.0}
+    origin = left_look if rng.uniform() < 0.5 else right_look
+    return {
+        "normal": heart,
+        "ventricular": replace(
+            heart,
+            qrs=1.15 * heart.qrs + rng.uniform(35, 60),
+            axis=float(rng.uniform(-110, 150)),
+            frontal=float(rng.uniform(0.8, 1.6)),
+            voltage=float(rng.uniform(0.9, 1.4)),
+            **wide,
+            **origin,
+        ),
+        "paced": replace(
+            heart,
+            qrs=1.1 * heart.qrs + rng.uniform(45, 65),
+            axis=float(rng.uniform(-90, -55)),
+            frontal=1.2,
+            **wide,
+            **left_look,
+        ),
+        "preexcited": replace(
+            heart,
+            pr=0.68 * heart.pr,
+            qrs=1.1 * heart.qrs + rng.uniform(20, 40),
+            delta=float(rng.uniform(0.2, 0.45)),
+            axis=heart.axis + float(rng.uniform(-50, 40)),
+            t_scale=-0.4 * heart.t_scale,
+        ),
+        "aberrant": replace(
+            heart, qrs=heart.qrs + 38, r2_v1=0.7 + heart.r2_v1, s_v6=heart.s_v6 + 0.4
+        ),
+    }
 
 
 def draw_shape(rng: np.random.Generator) -> Shape:
@@ -144,7 +176,12 @@ def _qrs(heart: Heart, shape: Shape) -> tuple[Vectors, Vectors, Vectors]:
     young = float(np.clip(heart.r_v1 / (heart.r_v1 + heart.s_v1), 0.0, 1.0))
     points = np.stack(
         [
-            _vector(0.3 * heart.r_v1, -heart.q_v6, -0.05, -0.06 * down),
+            _vector(
+                0.3 * heart.r_v1 + 0.5 * heart.delta,
+                heart.delta - heart.q_v6,
+                0.8 * heart.delta * np.cos(angle) - 0.05,
+                0.8 * heart.delta * np.sin(angle) - 0.06 * down,
+            ),
             _vector(heart.r_v1, (0.05 + 0.1 * young) * heart.r_v6, 0.6 * side, 0.6 * down),
             _vector(-heart.s_v1 * (1.0 - 0.6 * young), heart.r_v6, side, down),
             _vector(
@@ -165,105 +202,52 @@ def _qrs(heart: Heart, shape: Shape) -> tuple[Vectors, Vectors, Vectors]:
     return centre * seconds, width * seconds, vectors @ shape.turn.T
 
 
-def _rr(rng: np.random.Generator, heart: Heart, seconds: float) -> tuple[Vectors, Vectors]:
-    """R times (n,) in seconds, a beat beyond either end, and the breathing (n,) at them, -1..1."""
-    mean = 60.0 / heart.rate
-    count = int(seconds / mean * 1.5) + 8
-    breath_rate = heart.rate / rng.uniform(3.8, 4.6)  # a child breathes about once in four beats
-    time = np.arange(count) * mean
-    breath = np.sin(2 * np.pi * breath_rate / 60 * time + rng.uniform(0, 2 * np.pi))  # (n,)
-    slow = np.sin(2 * np.pi * 0.1 * time + rng.uniform(0, 2 * np.pi))  # the blood pressure's waves
-    swing = heart.arrhythmia * (breath + 0.4 * slow) + 0.008 * rng.standard_normal(count)
-    r = np.cumsum(mean * (1 + swing)) - mean * (1 + rng.uniform())
-    keep = r < seconds + 1.5
-    return r[keep], breath[keep]
-
-
 @dataclass(frozen=True)
-class _Waves:
-    """The bumps of one beat; times in seconds from the QRS onset."""
+class Bumps:
+    """Gaussian bumps: centres and widths (n,) in s from the wave's onset, vectors (n, 3) in mV."""
 
-    centre: Vectors  # (11,) two of P, six of QRS, ST, two of T
-    width: Vectors  # (11,)
-    vectors: Vectors  # (11, 3) mV
-    p_off: float
-    t_on: float
-    qt: float
+    centre: Vectors
+    width: Vectors
+    vectors: Vectors
+    end: float  # s from the onset to the wave's end
 
 
-def _waves(heart: Heart, shape: Shape) -> _Waves:
+def p_wave(heart: Heart, shape: Shape) -> Bumps:
+    """The P wave: one bump for each atrium. It is shorter where the PR interval is shorter."""
+    width = 0.008 + 0.00006 * heart.pr
+    first = 2.2 * width
+    last = first + shape.p_gap / 1000 * heart.pr / 130
+    right = np.array([0.35, 0.75, -0.15]) * heart.p_right * 1.1  # left, down and forwards
+    left = np.array([0.65, 0.55, 0.30]) * heart.p_left * 1.1  # left, down and backwards
+    return Bumps(
+        np.array([first, last]), np.full(2, width), np.stack([right, left]), last + 2.2 * width
+    )
+
+
+def qrs_complex(heart: Heart, shape: Shape) -> Bumps:
+    """The QRS complex: four bumps of the loop and two notches."""
+    centre, width, vectors = _qrs(heart, shape)
+    return Bumps(centre, width, vectors, heart.qrs / 1000)
+
+
+def t_wave(heart: Heart, shape: Shape) -> tuple[Bumps, float]:
+    """ST segment and T wave, in s from the QRS onset, and where T begins.
+
+    The QT interval is Bazett's at the heart's mean rate, the same for all of its beats.
+    """
     qrs = heart.qrs / 1000
     qt = heart.qtc / 1000 * float(np.sqrt(60.0 / heart.rate))  # Bazett
-    at, width, loop = _qrs(heart, shape)  # (6,), (6,), (6, 3)
-    # The P wave starts a PR interval before the QRS and is shorter where that is shorter.
-    p_width = 0.008 + 0.00006 * heart.pr
-    p_first = 2.2 * p_width - heart.pr / 1000
-    p_last = p_first + shape.p_gap / 1000 * heart.pr / 130
-    p_right = np.array([0.35, 0.75, -0.15]) * heart.p_right * 1.1  # left, down and forwards
-    p_left = np.array([0.65, 0.55, 0.30]) * heart.p_left * 1.1  # left, down and backwards
     # A T wave rises slowly and falls fast: a wide bump under the flank of a narrow one.
-    t_fall = 0.072 * qt
-    t_rise = shape.t_skew * t_fall
-    t_peak = qt - 2.2 * t_fall
-    t_height = heart.t_scale * heart.voltage
-    t = _vector(heart.t_v1, heart.t_v6, 0.65 * heart.t_v6, 0.55 * heart.t_v6) * t_height  # (3,)
+    fall = 0.072 * qt
+    rise = shape.t_skew * fall
+    peak = qt - 2.2 * fall
+    height = heart.t_scale * heart.voltage
+    t = _vector(heart.t_v1, heart.t_v6, 0.65 * heart.t_v6, 0.55 * heart.t_v6) * height  # (3,)
     st = np.array([0.8, 0.6, 0.1]) * heart.st  # (3,) towards V5
-    st_width = 0.16 * (t_peak - qrs) + 0.012
-    return _Waves(
-        centre=np.r_[p_first, p_last, at, (qrs + t_peak) / 2, t_peak - 0.9 * t_rise, t_peak],
-        width=np.r_[p_width, p_width, width, st_width, t_rise, t_fall],
-        vectors=np.concatenate([[p_right, p_left], loop, [st, 0.37 * t, 0.70 * t]]),
-        p_off=p_last + 2.2 * p_width,
-        t_on=t_peak - 2.2 * t_rise,
-        qt=qt,
+    bumps = Bumps(
+        np.array([(qrs + peak) / 2, peak - 0.9 * rise, peak]),
+        np.array([0.16 * (peak - qrs) + 0.012, rise, fall]),
+        np.stack([st, 0.37 * t, 0.70 * t]),
+        qt,
     )
-
-
-def dipole(
-    rng: np.random.Generator, heart: Heart, shape: Shape, seconds: float, fs: float = 500.0
-) -> tuple[NDArray[np.float32], Beats]:
-    """Simulate the dipole (T, 3) in mV over `seconds` at `fs` Hz, and the beats' times in seconds.
-
-    The QT interval is Bazett's at the recording's mean rate, the same for all of its beats. X
-    points to the left, Y to the feet, Z to the back, as `torso.DOWER` wants them.
-    """
-    r, breath = _rr(rng, heart, seconds)  # (n,), (n,)
-    waves = _waves(heart, shape)
-
-    # Breathing moves the heart, and so the height of all waves; QRS and T also vary on their own.
-    gain = np.repeat(1 + 0.04 * breath[:, None], len(waves.centre), axis=1)  # (n, 11)
-    gain[:, 2:8] *= 1 + 0.02 * rng.standard_normal((len(r), 1))
-    gain[:, 8:] *= 1 + 0.04 * rng.standard_normal((len(r), 1))
-
-    pr, qrs = heart.pr / 1000, heart.qrs / 1000
-    onset = r - 0.5 * qrs  # (n,) the R time is the middle of the QRS
-    first = np.floor((onset - pr - 0.03) * fs).astype(int)  # (n,)
-    span = int((pr + waves.qt + 0.12) * fs)
-    time = (first[:, None] + np.arange(span)) / fs - onset[:, None]  # (n, span)
-    bumps = time[:, :, None].astype(np.float32) - waves.centre.astype(np.float32)  # (n, span, 11)
-    bumps /= (np.sqrt(2) * waves.width).astype(np.float32)
-    np.exp(-bumps * bumps, out=bumps)
-    bumps *= gain[:, None, :].astype(np.float32)
-    moved = bumps @ waves.vectors.astype(np.float32)  # (n, span, 3)
-
-    pad = span + int(2 * fs)  # beats before the start and after the end
-    total = round(seconds * fs)
-    signal = np.zeros((total + 2 * pad, 3), np.float32)  # (T + 2 pad, 3)
-    for start, beat in zip(first + pad, moved, strict=True):
-        signal[start : start + span] += beat
-    times = Beats(
-        r=r,
-        p_on=onset - pr,
-        p_off=onset + waves.p_off,
-        qrs_on=onset,
-        qrs_off=onset + qrs,
-        t_on=onset + waves.t_on,
-        t_off=onset + waves.qt,
-    )
-    return signal[pad : pad + total], _inside(times, seconds)
-
-
-def _inside(beats: Beats, seconds: float) -> Beats:
-    """The beats whose R time lies in the recording."""
-    keep = (beats.r >= 0) & (beats.r < seconds)
-    return Beats(**{field.name: getattr(beats, field.name)[keep] for field in fields(beats)})
+    return bumps, peak - 2.2 * rise

@@ -22,14 +22,19 @@ def draw_severity(rng: np.random.Generator) -> float:
     return 0.0 if silent else float(size)
 
 
-def diseased(heart: Heart, severity: Mapping[str, float]) -> Heart:
+def diseased(heart: Heart, severity: Mapping[str, float], table: str = "effects.csv") -> Heart:
     """`heart` with the effects of the labels in `severity` (code -> 0 none, 1 the table's size)."""
     values: dict[str, float] = {}
-    for row in rows("effects.csv"):
+    for row in rows(table):
         if row["code"] not in severity:
             continue
         name, amount = row["parameter"], severity[row["code"]]
         now = values.get(name, getattr(heart, name))
         size = float(row["size"])
-        values[name] = now * size**amount if row["change"] == "times" else now + size * amount
+        if row["change"] == "times":
+            values[name] = now * size**amount
+        elif row["change"] == "plus":
+            values[name] = now + size * amount
+        else:  # "to": the value itself, a little off at other severities
+            values[name] = size * (1 + 0.1 * (amount - 1))
     return replace(heart, **values)

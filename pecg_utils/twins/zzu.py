@@ -7,30 +7,21 @@ recording is in them. What is ours in particular: the chest leads alone run into
 (AHA and CHN codes) are read off the simulated heart, and the signal-quality columns are empty.
 """
 
-import json
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from functools import partial
-from importlib.resources import files
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from pecg_utils.errors import PecgError
-from pecg_utils.files import fingerprint, whole
-from pecg_utils.twins import zzu_codes
-from pecg_utils.twins.child import draw_child, record
+from pecg_utils.twins import writing, zzu_codes
 from pecg_utils.twins.noise import touch_rail
+from pecg_utils.twins.person import draw_child, record
 from pecg_utils.twins.torso import LEADS
 from pecg_utils.twins.writers import packed, write_record
 from pecg_utils.twins.zzu_plan import FULL_PATIENTS, Planned, plan
 
 FS = 500  # Hz
 SIZES = {"smoke": 24, "demo": 150, "study": 400, "full": FULL_PATIENTS}  # children
-SERIAL = 100  # fewer children than this: starting processes costs more than they bring
 NINE_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V3", "V5")
 COLUMNS = [
     "Filename",
@@ -89,80 +80,20 @@ def render(recordings: Sequence[Planned], root: Path, seed: int) -> list[list[st
 
 
 def write(root: Path, patients: int, seed: int = 0, workers: int | None = None) -> Path:
-    """Write the twin of `patients` children under `root`, whole or not at all, and give `root`.
+    """Write the twin of `patients` children under `root`; see `writing.write`.
 
-    The same seed and number give the same bytes, with any number of `workers` (processes; None
-    takes one for each processor). A twin that is already there and the same is left as it is.
-
-    Raises PecgError when `root` holds something else, when `patients` is below 1, or when the disk
-    is full.
+    Raises PecgError when `patients` is below 1 too.
     """
-    root = Path(root)
     planned = plan(patients, seed)
-    about = json.dumps(
-        {
-            "twin_of": "zzu",
-            "patients": patients,
-            "recordings": len(planned),
-            "seed": seed,
-            "sources": sources(),
-        },
-        indent=1,
-    )
-    if _there(root, about):
-        return root
-    with whole(root) as scratch:
-        scratch.mkdir()
-        lines = list(_rendered(planned, scratch, seed, workers))
-        zzu_codes.write_tables(scratch, COLUMNS, lines)
-        (scratch / "twin.json").write_text(about + "\n", encoding="utf-8")
-    if not _there(root, about):
-        raise PecgError(f"{root} was written by another process meanwhile, with another twin.")
-    return root
-
-
-def sources() -> str:
-    """The fingerprint of the simulator: of every source and table in this package."""
-    here = [item for item in files(__package__).iterdir() if item.name.endswith((".py", ".csv"))]
-    return fingerprint(
-        part
-        for item in sorted(here, key=lambda item: item.name)
-        for part in (item.name, item.read_bytes())
-    )
-
-
-def _there(root: Path, about: str) -> bool:
-    """Whether this very twin is at `root`; PecgError when something else is."""
-    if not root.exists():
-        return False
-    if root.is_dir() and not any(root.iterdir()):
-        root.rmdir()
-        return False
-    mark = root / "twin.json"
-    if mark.is_file() and mark.read_text(encoding="utf-8").strip() == about:
-        return True
-    what = (
-        "another ZZU twin (size, seed or simulator differ)" if mark.is_file() else "something else"
-    )
-    raise PecgError(f"{root} already holds {what}. Remove it or choose another folder.")
-
-
-def _rendered(
-    planned: Sequence[Planned], root: Path, seed: int, workers: int | None
-) -> Iterator[list[str]]:
-    """Render all children, in as many processes as `workers` says; the rows in the plan's order."""
     children: dict[str, list[Planned]] = {}
     for item in planned:
         children.setdefault(item.patient, []).append(item)
-    task = partial(render, root=root, seed=seed)
-    count = workers or os.cpu_count() or 1
-    with tqdm(total=len(planned), desc="ZZU twin", unit="rec", delay=5) as bar:
-        if count == 1 or len(children) < SERIAL:
-            for made in map(task, children.values()):
-                bar.update(len(made))
-                yield from made
-            return
-        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-            for made in pool.map(task, children.values(), chunksize=8):
-                bar.update(len(made))
-                yield from made
+
+    def fill(scratch: Path) -> None:
+        task = partial(render, root=scratch, seed=seed)
+        made = writing.each(task, list(children.values()), "writing the ZZU twin", workers)
+        lines = [line for child in made for line in child]
+        zzu_codes.write_tables(scratch, COLUMNS, lines)
+
+    about = {"twin_of": "zzu", "patients": patients, "recordings": len(planned), "seed": seed}
+    return writing.write(root, about, fill)
