@@ -19,6 +19,7 @@ _FROM = {
     "paced": (1.0, 0.9, 0.8),  # from the right atrium's appendage
     "ectopic": (-0.7, 0.7, 1.2),  # from the left atrium
     "retrograde": (0.4, -1.0, 0.5),  # from the AV node or below: negative in II, III and aVF
+    "eccentric": (-0.9, -0.7, 1.2),  # from a pathway on the left: negative in I too
 }
 _SPIKE = np.array([0.6, 0.5, -0.4])  # mV, of a pacing spike; ours
 
@@ -104,14 +105,14 @@ def dipole(
         else:
             turned = normal.vectors * np.array(_FROM[str(kind)])
             waves = Bumps(normal.centre, normal.width, turned, normal.end)
-        _lay(signal, beats.p[mine], beats.gain[mine, 0], waves, first, fs)
+        lay(signal, beats.p[mine], beats.gain[mine, 0], waves, first, fs)
         if kind == "paced":
             _spikes(signal, beats.p[mine], first, fs)
     for kind in np.unique(beats.qrs_kind):
         mine = (beats.qrs_kind == kind) & ~np.isnan(beats.qrs)
         loop, (end, _) = qrs_complex(hearts[kind], shape), t_wave(hearts[kind], shape)
-        _lay(signal, beats.qrs[mine], beats.gain[mine, 1], loop, first, fs)
-        _lay(signal, beats.qrs[mine], beats.gain[mine, 2], end, first, fs)
+        lay(signal, beats.qrs[mine], beats.gain[mine, 1], loop, first, fs)
+        lay(signal, beats.qrs[mine], beats.gain[mine, 2], end, first, fs)
         if kind == "paced":
             _spikes(signal, beats.qrs[mine], first, fs)
     if shaking is not None and beats.shaking.any():
@@ -135,7 +136,7 @@ def _spikes(signal: NDArray[np.float32], times: NDArray[np.float64], first: int,
     signal[at[(at >= 0) & (at < len(signal))]] += _SPIKE.astype(np.float32)
 
 
-def _lay(
+def lay(
     signal: NDArray[np.float32],
     times: NDArray[np.float64],
     gain: NDArray[np.float64],
@@ -143,7 +144,10 @@ def _lay(
     first: int,
     fs: float,
 ) -> None:
-    """Add `waves` at `times` (n,), in s, to `signal` (T, 3), which begins at sample `first`."""
+    """Add `waves` at `times` (n,), in s, to `signal` (T, C), which begins at sample `first`.
+
+    gain: (n,) factors on the waves, whose vectors are (k, C).
+    """
     before = float((waves.centre - 5 * waves.width).min())  # s, before and after which it is flat
     after = float((waves.centre + 5 * waves.width).max())
     span = int((after - before) * fs) + 2
@@ -156,7 +160,7 @@ def _lay(
     bumps = time[:, :, None].astype(np.float32) - waves.centre.astype(np.float32)  # (n, span, k)
     bumps /= (np.sqrt(2) * waves.width).astype(np.float32)
     np.exp(-bumps * bumps, out=bumps)
-    moved = bumps @ waves.vectors.astype(np.float32)  # (n, span, 3)
+    moved = bumps @ waves.vectors.astype(np.float32)  # (n, span, C)
     moved *= gain[:, None, None].astype(np.float32)
     for start, beat in zip(begin - first, moved, strict=True):
         low, high = max(start, 0), min(start + span, len(signal))

@@ -88,7 +88,8 @@ def _premature(
     rng: np.random.Generator, heart: Heart, seconds: float, share: float, kind: str, every: int
 ) -> Beats:
     beats = rhythms.sinus(rng, heart, seconds)
-    return rhythms.premature(rng, beats, heart, share, kind, every)
+    number = max(1, rng.binomial(len(beats), share))
+    return rhythms.premature(rng, beats, heart, number, kind, every)[0]
 
 
 def _fibrillation(rng: np.random.Generator, heart: Heart, seconds: float, rate: float) -> Beats:

@@ -161,29 +161,37 @@ def blocked(rng: np.random.Generator, heart: Heart, seconds: float, degree: int)
 
 
 def premature(
-    rng: np.random.Generator, beats: Beats, heart: Heart, share: float, kind: str, every: int = 0
-) -> Beats:
-    """`beats` with premature ones in the place of some: `kind` is "atrial" or "ventricular".
+    rng: np.random.Generator,
+    beats: Beats,
+    heart: Heart,
+    number: int,
+    kind: str,
+    every: int = 0,
+) -> tuple[Beats, NDArray[np.int64]]:
+    """`beats` with premature ones in the place of some, and the places of those.
 
-    share: of the beats that are premature, at least one; or each one in `every`. The next beat
-    comes when it would have come after a ventricular one, and earlier after an atrial one.
+    number: how many, as far as there is room for them, never two in a row; or each one in `every`.
+    kind: "atrial" or "ventricular". The next beat comes when it would have come after a ventricular
+    one, and earlier after an atrial one.
     """
     count = len(beats)
     if every:
         chosen = np.arange(int(rng.integers(2, 2 + every)), count, every)
-    else:
-        number = max(1, rng.binomial(max(count - 4, 1), share))
-        chosen = np.sort(rng.choice(np.arange(2, count - 1), min(number, count - 3), replace=False))
-        chosen = chosen[np.diff(chosen, prepend=-2) > 1]  # never two in a row
+    else:  # places that are at least two apart: distinct ones, then one more in between each
+        room = max(count - 3 - (number - 1), 0)
+        number = min(number, (count - 2) // 2)
+        chosen = np.sort(rng.choice(max(room, number), number, replace=False)) + np.arange(number)
+        chosen = chosen + 2
     p, qrs = beats.p.copy(), beats.qrs.copy()
     p_kind, qrs_kind = beats.p_kind.copy(), beats.qrs_kind.copy()
+    earlier = np.zeros(count)  # s by which each beat comes earlier
     for i in chosen:
-        early = (qrs[i] - qrs[i - 1]) * rng.uniform(0.28, 0.42)  # s
-        qrs[i] -= early
+        early = (qrs[i] - qrs[i - 1]) * rng.uniform(0.28, 0.42)
+        earlier[i] += early
         if kind == "ventricular":
             p[i], qrs_kind[i] = NONE, "ventricular"
         else:
             p[i], p_kind[i] = qrs[i] - heart.pr / 1000 * rng.uniform(0.85, 1.1), "ectopic"
-            p[i + 1 :] -= 0.6 * early
-            qrs[i + 1 :] -= 0.6 * early
-    return Beats(p, p_kind, qrs, qrs_kind, beats.gain, beats.shaking)
+            earlier[i + 1 :] += 0.6 * early
+    made = Beats(p - earlier, p_kind, qrs - earlier, qrs_kind, beats.gain, beats.shaking)
+    return made, np.asarray(chosen, dtype=np.int64)
