@@ -118,14 +118,14 @@ def fetch(name: str, folder: Path) -> None:
 @click.option("--seed", default=0, help="Another seed gives another twin.")
 def twin(name: str, folder: Path, size: str, seed: int) -> None:
     """Write the twin of the dataset NAME into FOLDER."""
-    from pecg_utils import ledger
-    from pecg_utils.twins import zzu
+    from pecg_utils.twins import TWINS
 
-    if name not in ledger.TWINS:
-        raise PecgError(f"{name!r} has no twin; there is one of {', '.join(ledger.TWINS)}.")
-    if size not in zzu.SIZES:
-        raise PecgError(f"There is no size {size!r}; there are {', '.join(zzu.SIZES)}.")
-    zzu.write(folder, zzu.SIZES[size], seed)
+    if name not in TWINS:
+        raise PecgError(f"{name!r} has no twin; there is one of {', '.join(TWINS)}.")
+    sizes = TWINS[name].SIZES
+    if size not in sizes:
+        raise PecgError(f"There is no size {size!r}; there are {', '.join(sizes)}.")
+    TWINS[name].write(folder, sizes[size], seed)
     click.echo(f"The twin of {name} is in {folder}.")
 
 

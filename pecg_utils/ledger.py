@@ -25,10 +25,8 @@ from pecg_utils.data.recording import Dataset
 from pecg_utils.data.windows import Settings, Windows, data_fingerprint, prepare
 from pecg_utils.errors import PecgError
 from pecg_utils.trial import Outcome, Protocol, carry_out, judge
-from pecg_utils.twins import writing
-from pecg_utils.twins import zzu as zzu_twin
+from pecg_utils.twins import TWINS, writing
 
-TWINS = {"zzu": zzu_twin}  # dataset: the simulator that writes its twin
 MIN_LABELLED_PATIENTS = 60  # fewer cannot be split 7:1:2 over 19 labels; the twin trains then
 
 
@@ -45,7 +43,7 @@ class Sources:
 def open_sources(parameters: Any) -> Sources:
     """The data that the parameters name; a twin is written first where it is not there yet.
 
-    Raises PecgError when the folder is no such dataset, or is too small and has no twin.
+    Raises PecgError when the folder is no such dataset.
     """
     if not parameters.data:
         given = open_dataset(parameters.dataset, _twin(parameters))
@@ -73,20 +71,13 @@ def use(chapter: str, dataset: Dataset) -> str:
         return "trains and tests on it; a result from a twin is no reproduction."
     if (labelled := labelled_patients(dataset)) < MIN_LABELLED_PATIENTS:
         few = f"{labelled} patients with a label are too few to train on"
-        if dataset.name in TWINS:
-            return f"{few}: models are trained on the twin and tested on these recordings."
-        return f"{few}, and {dataset.name} has no twin yet."
+        return f"{few}: models are trained on the twin and tested on these recordings."
     if dataset.kind == "full" and dataset.name == chapters.datasets(chapter)[0]:
         return "trains and tests on it, and gives a verdict on each claim."
     return "trains and tests on it, without a verdict on the paper's claims."
 
 
 def _twin(parameters: Any) -> Path:
-    if parameters.dataset not in TWINS:
-        raise PecgError(
-            f"{parameters.dataset} has no twin yet; give the folder of its recordings with "
-            "--data DIR (papermill: -p data DIR)."
-        )
     simulator = TWINS[parameters.dataset]
     name = f"{parameters.dataset}-{parameters.patients}-{writing.sources()}"
     folder: Path = simulator.write(places.twins() / name, parameters.patients)

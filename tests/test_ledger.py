@@ -192,9 +192,10 @@ def test_of_a_kind_of_recording_that_is_not_there_there_are_no_windows(run, monk
     assert begun.trials(None, [Protocol("resnet1d", NINE_LEADS, "9-lead")]) == []
 
 
-def test_ptbxl_without_a_folder_is_refused(work):
-    with pytest.raises(PecgError, match="ptbxl has no twin yet; give the folder"):
-        ledger.start("benchmark", {**GIVEN, "dataset": "ptbxl"})
+def test_ptbxl_without_a_folder_is_its_twin(work):
+    begun = ledger.start("benchmark", {**GIVEN, "dataset": "ptbxl"})
+    assert (begun.training.name, begun.training.kind) == ("ptbxl", "twin")
+    assert begun.training.table["patient"].nunique() == 40
 
 
 def test_keep_copies_the_record_under_its_name(run, text):

@@ -89,12 +89,10 @@ def test_what_a_chapter_can_do_with_it(small: Path, real: Callable[[str], Path])
     assert use("ludb", real("ludb")) == "does not use ludb."
 
 
-def test_few_patients_of_a_dataset_without_a_twin(
-    real: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_few_patients_are_too_few_to_train_on(real: Callable[[str], Path], tmp_path: Path) -> None:
     shutil.copy(real("ptb-xl") / "scp_statements.csv", tmp_path)
     listed = (real("ptb-xl") / "ptbxl_database.csv").read_text().splitlines(keepends=True)
     (tmp_path / "ptbxl_database.csv").write_text("".join(listed[:20]))
     assert ledger.use("benchmark", open_dataset("ptbxl", tmp_path)).endswith(
-        "ptbxl has no twin yet."
+        "models are trained on the twin and tested on these recordings."
     )

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import wfdb
 from numpy.typing import NDArray
 
 from pecg_utils.errors import PecgError
@@ -169,6 +168,8 @@ def _disturb(
 
 def _annotate(rng: np.random.Generator, path: Path, happened: Course) -> None:
     """The .atr file: every beat, every change of rhythm, every mark of noise."""
+    import wfdb  # half a second, which whoever asks for another twin need not wait
+
     beats = happened.beats
     there = (happened.symbol != "") & ~np.isnan(beats.qrs)
     time, symbol, aux = beats.qrs[there] + 0.04, happened.symbol[there], happened.aux[there]
