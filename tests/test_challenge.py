@@ -8,7 +8,7 @@ import pytest
 import wfdb
 
 from pecg_utils.data import challenge, open_dataset, quality, wfdb16
-from pecg_utils.data.recording import TWELVE_LEADS
+from pecg_utils.data.recording import TWELVE_LEADS, UNKNOWN
 from pecg_utils.errors import PecgError
 
 Real = Callable[[str], Path]
@@ -101,6 +101,17 @@ def test_recordings_of_ptb_xl_have_the_samples_of_ptb_xl(real: Real) -> None:
         if (digest := quality.digest(ours.read(row).signal)) in digests
     }
     assert found == {f"HR{i:05}": str(i) for i in range(1, 11)}
+
+
+def test_ptbxl_names_the_patients_of_its_part(real: Callable[[str], Path]) -> None:
+    ptbxl = open_dataset("ptbxl", real("ptb-xl")).table.set_index("record")["patient"]
+    table = challenge.open_folder(real("challenge-2021"), ptbxl=real("ptb-xl")).table
+    named = table[table["patient"] != UNKNOWN].set_index("record")
+    assert named.index.tolist() == [f"HR{i:05}" for i in range(1, 11)]
+    assert named["patient"].tolist() == [ptbxl[str(i)] for i in range(1, 11)]
+    assert (named["proxy"] == "ptb-xl, patient " + named["patient"]).all()
+    with pytest.raises(PecgError, match="is no PTB-XL folder"):
+        challenge.open_folder(real("challenge-2021"), ptbxl=real("ludb"))
 
 
 def test_what_headers_say(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@
 - A code can stand twice in a header; it counts once.
 - No header names a patient. A patient split is therefore refused. The column `proxy` joins
   recordings of equal source, age, sex and codes, which a careful split keeps on one side.
+- PTB-XL names the patients of its part: `HR00007` is its recording 7. With a PTB-XL folder beside
+  it, `open_folder(root, ptbxl=folder)` fills them in, as the patient and as the proxy.
 - The source is the folder under `training`. The PTB-XL part copies an older release of PTB-XL, so
   the two datasets share recordings.
 - Some early Georgia headers call the record `E00015.mat`, which wfdb refuses. The meaning is beyond
@@ -35,7 +37,7 @@ import pandas as pd
 
 from pecg_utils import progress
 from pecg_utils.data import wfdb16
-from pecg_utils.data.recording import UNKNOWN, Dataset, kind_of
+from pecg_utils.data.recording import UNKNOWN, Dataset, kind_of, read_table
 from pecg_utils.errors import PecgError
 
 RELEASE_RECORDINGS = {2020: 43_101, 2021: 88_253}
@@ -71,11 +73,12 @@ def class_names(year: int = 2021) -> dict[str, str]:
 LABELS = class_names()
 
 
-def open_folder(root: Path, year: int = 2021) -> Dataset:
+def open_folder(root: Path, year: int = 2021, ptbxl: Path | None = None) -> Dataset:
     """The release or a part of it, from the folder that holds `training`, or from below it.
 
-    year: 2021, or 2020 for its sources and its classes alone.
-    Raises PecgError when there is no header, or none of that year.
+    year: 2021, or 2020 for its sources and its classes alone. ptbxl: a folder of PTB-XL, whose
+    patients its recordings here then carry, as far as it lists them.
+    Raises PecgError when there is no header, or none of that year, or no PTB-XL in `ptbxl`.
     """
     headers = sorted(root.rglob("*.hea"))
     headers = [h for h in headers if year == 2021 or source_of(root, h) not in ONLY_IN_2021]
@@ -85,6 +88,8 @@ def open_folder(root: Path, year: int = 2021) -> Dataset:
             "folder that holds the release's `training`."
         )
     table, codes = read_headers(root, headers)
+    if ptbxl is not None:
+        _name_patients(table, ptbxl)
     scored, names = classes(year), class_names(year)
     carried = [{scored[code][0] for code in of_one if code in scored} for of_one in codes]
     return Dataset(
@@ -97,6 +102,15 @@ def open_folder(root: Path, year: int = 2021) -> Dataset:
         tables=(),
         _read=wfdb16.read,
     )
+
+
+def _name_patients(table: pd.DataFrame, ptbxl: Path) -> None:
+    listed = read_table(ptbxl / "ptbxl_database.csv", ["ecg_id", "patient_id"], "PTB-XL")
+    patient = listed["patient_id"].str.replace(r"\.0$", "", regex=True)
+    names = dict(zip("HR" + listed["ecg_id"].str.zfill(5), patient, strict=True))
+    known = (table["source"] == "ptb-xl") & table["record"].isin(names)
+    table.loc[known, "patient"] = table.loc[known, "record"].map(names)
+    table.loc[known, "proxy"] = "ptb-xl, patient " + table.loc[known, "patient"]
 
 
 def source_of(root: Path, header: Path) -> str:
