@@ -120,12 +120,8 @@ def twin(name: str, folder: Path, size: str, seed: int) -> None:
     """Write the twin of the dataset NAME into FOLDER."""
     from pecg_utils.twins import TWINS
 
-    if name not in TWINS:
-        raise PecgError(f"{name!r} has no twin; there is one of {', '.join(TWINS)}.")
-    sizes = TWINS[name].SIZES
-    if size not in sizes:
-        raise PecgError(f"There is no size {size!r}; there are {', '.join(sizes)}.")
-    TWINS[name].write(folder, sizes[size], seed)
+    amount = _size(name, size)
+    TWINS[name].write(folder, amount, seed)
     click.echo(f"The twin of {name} is in {folder}.")
 
 
@@ -175,13 +171,57 @@ def survey(folders: tuple[str, ...]) -> None:
     from pecg_utils.data import open_dataset
     from pecg_utils.data.survey import survey as surveyed
 
-    if wrong := [given for given in folders if "=" not in given]:
-        raise PecgError(f"{wrong[0]!r} is no NAME=FOLDER, as in ptbxl=~/ptb-xl.")
-    found = surveyed([open_dataset(*given.split("=", 1)) for given in folders])
+    found = surveyed([open_dataset(*pair) for pair in _pairs(folders)])
     files.write_text(places.survey(), json.dumps(found, indent=1) + "\n")
     for row in found["datasets"]:
         click.echo(f"{row['dataset']}, {row['kind']}: {row['recordings']} recordings")
     click.echo(f"Kept: {places.survey()}")
+
+
+@data.command()
+@click.argument("folders", nargs=-1, required=True, metavar="NAME=FOLDER…")
+@click.option(
+    "--size", default="demo", help="Of the twins: smoke, demo (the default) or more."
+)
+def likeness(folders: tuple[str, ...], size: str) -> None:
+    """Measure how like the recordings in the folders their twins are, for the book's page on it.
+
+    The twins are written first where they are not there yet.
+    """
+    import json
+
+    from pecg_utils import files, ledger
+    from pecg_utils.data import open_dataset
+    from pecg_utils.likeness import compare
+
+    pairs = _pairs(folders)
+    compared = []
+    for name, folder in pairs:
+        twin_folder = ledger.twin(name, _size(name, size))
+        compared.append(compare(open_dataset(name, folder), open_dataset(name, twin_folder)))
+        told = compared[-1]["auroc"]["all of it"][0]
+        click.echo(f"{name}: told from its twin with an AUROC of {told:.2f}")
+    files.write_text(places.likeness(), json.dumps({"compared": compared}, indent=1) + "\n")
+    click.echo(f"Kept: {places.likeness()}")
+
+
+def _size(name: str, size: str) -> int:
+    """How large a twin of `size` is. Raises PecgError for an unknown twin or size."""
+    from pecg_utils.twins import TWINS
+
+    if name not in TWINS:
+        raise PecgError(f"{name!r} has no twin; there is one of {', '.join(TWINS)}.")
+    sizes: dict[str, int] = TWINS[name].SIZES
+    if size not in sizes:
+        raise PecgError(f"There is no size {size!r}; there are {', '.join(sizes)}.")
+    return sizes[size]
+
+
+def _pairs(given: tuple[str, ...]) -> list[tuple[str, str]]:
+    """NAME=FOLDER arguments. Raises PecgError for one that is none."""
+    if wrong := [one for one in given if "=" not in one]:
+        raise PecgError(f"{wrong[0]!r} is no NAME=FOLDER, as in ptbxl=~/ptb-xl.")
+    return [(one.partition("=")[0], one.partition("=")[2]) for one in given]
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ def open_sources(parameters: Any) -> Sources:
     Raises PecgError when the folder is no such dataset.
     """
     if not parameters.data:
-        given = open_dataset(parameters.dataset, _twin(parameters))
+        given = open_dataset(parameters.dataset, twin(parameters.dataset, parameters.patients))
         return Sources(given, given, {given.kind: data_fingerprint(given)})
     given = open_dataset(parameters.dataset, parameters.data)
     prints = {given.kind: data_fingerprint(given)}
@@ -54,7 +54,7 @@ def open_sources(parameters: Any) -> Sources:
         labelled_patients(given) >= MIN_LABELLED_PATIENTS or given.kind == "twin"
     ):  # a twin stands for itself
         return Sources(given, given, prints)
-    training = open_dataset(parameters.dataset, _twin(parameters))
+    training = open_dataset(parameters.dataset, twin(parameters.dataset, parameters.patients))
     return Sources(given, training, {**prints, "twin": data_fingerprint(training)})
 
 
@@ -77,10 +77,10 @@ def use(chapter: str, dataset: Dataset) -> str:
     return "trains and tests on it, without a verdict on the paper's claims."
 
 
-def _twin(parameters: Any) -> Path:
-    simulator = TWINS[parameters.dataset]
-    name = f"{parameters.dataset}-{parameters.patients}-{writing.sources()}"
-    folder: Path = simulator.write(places.twins() / name, parameters.patients)
+def twin(dataset: str, size: int) -> Path:
+    """The folder of the twin of `dataset` of this size, written where it is not there yet."""
+    name = f"{dataset}-{size}-{writing.sources()}"
+    folder: Path = TWINS[dataset].write(places.twins() / name, size)
     return folder
 
 

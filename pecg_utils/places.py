@@ -44,3 +44,8 @@ def results() -> Path:
 def survey() -> Path:
     """What was found in whole folders of recordings, in git."""
     return results() / "data" / "survey.json"
+
+
+def likeness() -> Path:
+    """How like real recordings the twins are, in git."""
+    return results() / "data" / "likeness.json"

@@ -1,7 +1,7 @@
 """The pictures of the chapters. Each function draws one and gives the figure."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -244,4 +244,46 @@ def bands(table: pd.DataFrame) -> "Figure":
     ]
     panel.set_yticks(places, names, fontsize=8)
     panel.set(xlim=(0, 1.02), ylim=(-0.6, len(table) - 0.4), xlabel="macro AUROC")
+    return figure
+
+
+_MEASURED = {  # what likeness.compare measures, and how it is called on its panel
+    "rate": "heart rate, 1/min",
+    "pr": "PR, ms",
+    "qrs": "QRS, ms",
+    "qtc": "QTc, ms",
+    "axis": "QRS axis, degrees",
+    "p_II": "P in II, mV",
+    "r_V1": "R in V1, mV",
+    "s_V1": "S in V1, mV",
+    "r_V6": "R in V6, mV",
+    "s_V6": "S in V6, mV",
+    "t_V6": "T in V6, mV",
+}
+
+
+def likeness(found: dict[str, Any]) -> "Figure":
+    """Real recordings and their twin side by side: medians, the middle 80 %, and the spectrum.
+
+    found: as `likeness.compare` gives it.
+    """
+    figure, axes = _figure(9.5, 6.2, 4, 3)
+    kinds = {"real": INK, "twin": OURS}
+    ranges = found["quantiles"]["all ages"]
+    for axis, (name, words) in zip(axes, _MEASURED.items(), strict=False):
+        for place, (kind, colour) in enumerate(kinds.items()):
+            low, middle, high = (np.nan if q is None else q for q in ranges[name][kind])
+            axis.plot([low, high], [-place, -place], color=colour, linewidth=3, alpha=0.55)
+            axis.plot([middle], [-place], "o", color=colour, markersize=6)
+        axis.set(ylim=(-1.6, 0.6), yticks=[0, -1], title=words)
+        axis.set_yticklabels(kinds)
+        axis.title.set_fontsize(10)
+    spectrum = axes[len(_MEASURED)]
+    for kind, colour in kinds.items():
+        low, middle, high = np.array(found["spectrum"][kind], dtype=float)  # (bands,) each
+        spectrum.fill_between(found["hertz"], low, high, color=colour, alpha=0.2, linewidth=0)
+        spectrum.plot(found["hertz"], middle, color=colour, linewidth=1.6)
+    spectrum.set(xscale="log", xticks=[1, 10, 100], title="power, log10 of mV²/Hz")
+    spectrum.set_xticklabels(["1 Hz", "10 Hz", "100 Hz"])
+    spectrum.title.set_fontsize(10)
     return figure

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pecg_utils import cards, chapters, claims, files, keys, ledger, places, plots
+from pecg_utils import cards, chapters, claims, files, keys, ledger, places, plots, twin_pages
 from pecg_utils.markdown import table as markdown
 
 _ENDS = ("window", "patient")
@@ -18,7 +18,7 @@ _ENDS = ("window", "patient")
 def write_all() -> list[Path]:
     """Write every generated page whose content changed; gives those."""
     folder = places.PROJECT / "book" / "generated"
-    pages = cards.pages()
+    pages = {**cards.pages(), "twins.md": twin_pages.twins_page(folder)}
     written = []
     for chapter in chapters.CHAPTERS:
         shown = _shown(chapter)

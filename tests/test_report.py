@@ -16,6 +16,7 @@ from pecg_utils.trial import Outcome, Protocol
 
 PAGES = {
     "datasets.md",
+    "twins.md",
     "dataset-challenge.md",
     "dataset-cpsc2018.md",
     "dataset-leipzig.md",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pecg_utils.twins import rhythms
 from pecg_utils.twins.catheter import Catheters, draw_catheters, electrograms
-from pecg_utils.twins.draw import dipole, draw_shaking
+from pecg_utils.twins.draw import dipoles, draw_shaking
 from pecg_utils.twins.findings import RHYTHMS, draw_adult, rhythm_of
 from pecg_utils.twins.heart import Heart, draw_shape, healthy, kinds
 from pecg_utils.twins.person import of_heart, record
@@ -96,9 +96,9 @@ def test_two_stretches_side_by_side_equal_one(rng: np.random.Generator, heart: H
         ]
     )
     shaking = draw_shaking(rng)
-    whole = dipole(beats, hearts, shape, 0, 3000, 500, shaking)
+    whole = dipoles(beats, hearts, shape, 0, 3000, 500, shaking)
     parts = [
-        dipole(beats, hearts, shape, a, b, 500, shaking)
+        dipoles(beats, hearts, shape, a, b, 500, shaking)
         for a, b in ((0, 1), (1, 1700), (1700, 3000))
     ]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
@@ -124,7 +124,7 @@ def test_a_wide_beat_is_wide_and_a_spike_is_a_spike(heart: Heart) -> None:
     assert hearts["ventricular"].qrs > hearts["normal"].qrs + 30
     assert hearts["preexcited"].pr < 0.8 * heart.pr
     paced = rhythms.regular(rng, 70, 8, float("nan"), qrs_kind="paced")
-    vcg = dipole(paced, hearts, person.shape, 0, 4000, 500)
+    vcg = dipoles(paced, hearts, person.shape, 0, 4000, 500)
     at = np.rint(paced.qrs[(paced.qrs > 0.1) & (paced.qrs < 7.9)] * 500).astype(int)
     jump = np.abs(np.diff(vcg[:, 0]))
     assert (jump[at - 1] > 0.5).all()  # 0.6 mV within one sample

@@ -1,4 +1,4 @@
-"""From beats to the heart's dipole: each wave of each beat is laid where its time says.
+"""From beats to the heart's two dipoles: each wave of each beat is laid where its time says.
 
 Any stretch of a recording can be drawn by itself, since nothing is drawn at random here: two
 stretches side by side equal one.
@@ -82,7 +82,7 @@ def marks(beats: Beats, hearts: Mapping[str, Heart], shape: Shape, seconds: floa
     return Marks(*(column[keep] for column in found))
 
 
-def dipole(
+def dipoles(
     beats: Beats,
     hearts: Mapping[str, Heart],
     shape: Shape,
@@ -91,12 +91,14 @@ def dipole(
     fs: float = 500.0,
     shaking: Shaking | None = None,
 ) -> NDArray[np.float32]:
-    """The dipole (last - first, 3) in mV of the samples `first` to `last` at `fs` Hz.
+    """Both dipoles (last - first, 6) in mV of the samples `first` to `last` at `fs` Hz.
 
-    hearts: by kind of QRS, as `heart.kinds` gives them. shaking: of the atria where `beats` says
-    so. X points to the left, Y to the feet, Z to the back, as `torso.DOWER` wants them.
+    The first three columns are of P and QRS, the others of ST and T, as `torso.VIEW` wants them: X
+    points to the left, Y to the feet, Z to the back. hearts: by kind of QRS, as `heart.kinds` gives
+    them. shaking: of the atria where `beats` says so.
     """
-    signal = np.zeros((last - first, 3), np.float32)
+    both = np.zeros((last - first, 6), np.float32)
+    signal, after = both[:, :3], both[:, 3:]  # views
     normal = p_wave(hearts["normal"], shape)
     for kind in np.unique(beats.p_kind):
         mine = (beats.p_kind == kind) & ~np.isnan(beats.p)
@@ -112,7 +114,7 @@ def dipole(
         mine = (beats.qrs_kind == kind) & ~np.isnan(beats.qrs)
         loop, (end, _) = qrs_complex(hearts[kind], shape), t_wave(hearts[kind], shape)
         lay(signal, beats.qrs[mine], beats.gain[mine, 1], loop, first, fs)
-        lay(signal, beats.qrs[mine], beats.gain[mine, 2], end, first, fs)
+        lay(after, beats.qrs[mine], beats.gain[mine, 2], end, first, fs)
         if kind == "paced":
             _spikes(signal, beats.qrs[mine], first, fs)
     if shaking is not None and beats.shaking.any():
@@ -121,7 +123,7 @@ def dipole(
         before = np.searchsorted(start, time, side="right") - 1  # (T,) the beat before each sample
         now = beats.shaking[np.maximum(before, 0)]
         signal[now] += shaking(time[now]).astype(np.float32)
-    return signal
+    return both
 
 
 def _flutter_wave(heart: Heart) -> Bumps:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pecg_utils.twins.norms import AMPLITUDE_SPREAD, normal
-from pecg_utils.twins.torso import DOWER, INDEPENDENT
+from pecg_utils.twins.norms import ADULT_SPREAD, AMPLITUDE_SPREAD, normal
+from pecg_utils.twins.torso import DEPOLARISED, INDEPENDENT, REPOLARISED
 
 Vectors = NDArray[np.float64]
 
@@ -53,30 +53,34 @@ class Shape:
     notch_at: Vectors  # (2,) notches in the QRS, as fractions of its duration
     notch: Vectors  # (2, 3) their vectors, mV
     p_gap: float  # ms between the atrial parts of the P wave at a PR of 130 ms
+    t_turn: Vectors  # (3, 3) the T wave's own direction, a rotation
     t_skew: float  # width of the T wave's rise over that of its fall
 
 
 def healthy(rng: np.random.Generator, age_days: float) -> Heart:
-    """A healthy child's heart at an age in days, drawn around the norms of that age."""
+    """A healthy heart at an age in days, drawn around the norms of that age."""
+    years = age_days / 365.25
+    spread = AMPLITUDE_SPREAD if years < 18 else ADULT_SPREAD
 
     def interval(name: str) -> float:
         deviate = float(np.clip(rng.standard_normal(), -2.0, 2.0))
         return normal(name, age_days) + normal(f"{name}_sd", age_days) * deviate
 
     def amplitude(name: str) -> float:
-        return normal(name, age_days) * float(np.exp(AMPLITUDE_SPREAD * rng.standard_normal()))
+        return normal(name, age_days) * float(np.exp(spread * rng.standard_normal()))
 
     values = {name: interval(name) for name in ("rate", "pr", "qrs", "qtc", "axis")}
     measured = ("frontal", "r_v1", "s_v1", "r_v6", "s_v6", "q_v6", "t_v1", "t_v6")
     values |= {name: amplitude(name) for name in measured}
-    values["p_right"] = 0.10 * float(np.exp(0.2 * rng.standard_normal()))
-    values["p_left"] = 0.08 * float(np.exp(0.2 * rng.standard_normal()))
+    values["p_right"] = 0.10 * float(np.exp(0.35 * rng.standard_normal()))
+    values["p_left"] = 0.08 * float(np.exp(0.35 * rng.standard_normal()))
     # Incomplete right bundle-branch block patterns are common in healthy children.
     values["r2_v1"] = 0.08 * float(rng.exponential())
     values["st"] = 0.02 * float(rng.standard_normal())
-    # Sinus arrhythmia grows with vagal tone: hardly any in a newborn, much at school age (ours).
-    years = age_days / 365.25
-    values["arrhythmia"] = (0.015 + 0.06 * min(years, 10.0) / 10) * float(rng.gamma(4.0, 0.25))
+    # Sinus arrhythmia goes with vagal tone: hardly any in a newborn, much at school age, and less
+    # again from 20 years on (ours).
+    tone = min(years, 10.0) / 10 * float(np.clip(1 - (years - 20) / 30, 0.1, 1))
+    values["arrhythmia"] = (0.015 + 0.06 * tone) * float(rng.gamma(4.0, 0.25))
     return Heart(**values)
 
 
@@ -132,6 +136,7 @@ def draw_shape(rng: np.random.Generator) -> Shape:
         notch_at=rng.uniform(0.15, 0.95, 2),
         notch=rng.normal(0.0, 0.08, (2, 3)),
         p_gap=float(rng.uniform(22, 40)),
+        t_turn=_rotation(rng.normal(0.0, 0.2, 3)),
         t_skew=float(rng.uniform(1.2, 2.2)),
     )
 
@@ -148,19 +153,25 @@ def _rotation(angles: Vectors) -> Vectors:
     return turn
 
 
-# The leads in which amplitudes are asked for, as views of the dipole: V1, V6, I, aVF.
-_I, _II = DOWER[INDEPENDENT.index("I")], DOWER[INDEPENDENT.index("II")]
-_ASKED = np.stack(
-    [DOWER[INDEPENDENT.index("V1")], DOWER[INDEPENDENT.index("V6")], _I, _II - _I / 2]
-)  # (4, 3)
 # V6 and I look along nearly the same line: where they disagree, V6 yields a little to the axis.
 _WEIGHT = np.array([1.0, 0.9, 1.0, 1.0])
-_SOLVE = np.linalg.pinv(_ASKED * _WEIGHT[:, None]) * _WEIGHT  # (3, 4)
 
 
-def _vector(v1: float, v6: float, i: float, avf: float) -> Vectors:
+def _solver(view: Vectors) -> Vectors:
+    """(3, 4): from the amplitudes asked for in V1, V6, I and aVF to the dipole, through a view."""
+    one, two = view[INDEPENDENT.index("I")], view[INDEPENDENT.index("II")]
+    asked = np.stack(
+        [view[INDEPENDENT.index("V1")], view[INDEPENDENT.index("V6")], one, two - one / 2]
+    )  # (4, 3)
+    return np.asarray(np.linalg.pinv(asked * _WEIGHT[:, None]) * _WEIGHT)
+
+
+_QRS, _T = _solver(DEPOLARISED), _solver(REPOLARISED)
+
+
+def _vector(solver: Vectors, v1: float, v6: float, i: float, avf: float) -> Vectors:
     """The dipole (3,) that comes closest to these amplitudes in mV."""
-    return np.asarray(_SOLVE @ np.array([v1, v6, i, avf]))
+    return np.asarray(solver @ np.array([v1, v6, i, avf]))
 
 
 # Where in the QRS (fraction of its duration) the four points of the loop lie, and how wide the bump
@@ -177,18 +188,20 @@ def _qrs(heart: Heart, shape: Shape) -> tuple[Vectors, Vectors, Vectors]:
     points = np.stack(
         [
             _vector(
+                _QRS,
                 0.3 * heart.r_v1 + 0.5 * heart.delta,
                 heart.delta - heart.q_v6,
                 0.8 * heart.delta * np.cos(angle) - 0.05,
                 0.8 * heart.delta * np.sin(angle) - 0.06 * down,
             ),
-            _vector(heart.r_v1, (0.05 + 0.1 * young) * heart.r_v6, 0.6 * side, 0.6 * down),
-            _vector(-heart.s_v1 * (1.0 - 0.6 * young), heart.r_v6, side, down),
+            _vector(_QRS, heart.r_v1, (0.05 + 0.1 * young) * heart.r_v6, 0.6 * side, 0.6 * down),
+            _vector(_QRS, -heart.s_v1 * (1.0 - 0.6 * young), heart.r_v6, side, down),
             _vector(
+                _QRS,
                 heart.r2_v1 - heart.s_v1 * (0.15 + 0.85 * young),
                 -heart.s_v6,
                 -0.8 * heart.s_v6,
-                -0.15 * down,
+                -0.05 * down,
             ),
         ]
     )  # (4, 3)
@@ -242,7 +255,8 @@ def t_wave(heart: Heart, shape: Shape) -> tuple[Bumps, float]:
     rise = shape.t_skew * fall
     peak = qt - 2.2 * fall
     height = heart.t_scale * heart.voltage
-    t = _vector(heart.t_v1, heart.t_v6, 0.65 * heart.t_v6, 0.55 * heart.t_v6) * height  # (3,)
+    t = _vector(_T, heart.t_v1, heart.t_v6, 0.65 * heart.t_v6, 0.55 * heart.t_v6) * height  # (3,)
+    t = shape.t_turn @ t
     st = np.array([0.8, 0.6, 0.1]) * heart.st  # (3,) towards V5
     bumps = Bumps(
         np.array([(qrs + peak) / 2, peak - 0.9 * rise, peak]),

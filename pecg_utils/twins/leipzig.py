@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pecg_utils.errors import PecgError
 from pecg_utils.twins import writing
 from pecg_utils.twins.catheter import draw_catheters, electrograms
-from pecg_utils.twins.draw import dipole
+from pecg_utils.twins.draw import dipoles
 from pecg_utils.twins.heart import Heart, healthy
 from pecg_utils.twins.leipzig_plan import FULL_MINUTES, LONGEST, Course, counts, course
 from pecg_utils.twins.noise import Device, draw_drift, draw_levels, hiss
@@ -127,7 +127,7 @@ def _write_signal(
         for first in range(0, samples, round(_CHUNK * FS)):
             last = min(first + round(_CHUNK * FS), samples)
             near = _near(happened, first / FS, last / FS)
-            vcg = dipole(near, person.hearts, person.shape, first, last, FS, person.shaking)
+            vcg = dipoles(near, person.hearts, person.shape, first, last, FS, person.shaking)
             leads = project(vcg, person.view)  # (T, 8)
             leads += hiss(rng, levels, last - first, FS, DEVICE, first) + drift(first, last, FS)
             bursts = electrograms(rng, near, catheters, first, last, FS)  # (T, C)

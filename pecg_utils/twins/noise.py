@@ -16,11 +16,12 @@ _BAND = np.array([-0.5, -0.5, 0.0, 0.5, 0.5], np.float32)  # band-pass about 80 
 
 @dataclass(frozen=True)
 class Device:
-    """An electrocardiograph and its surroundings. hum, muscle and wander are factors."""
+    """An electrocardiograph and its surroundings. hum, muscle, floor and wander are factors."""
 
     mains: float = 50.0  # Hz
     hum: float = 1.0
     muscle: float = 1.0
+    floor: float = 1.0  # the amplifier's own noise
     wander: float = 1.0
     low: float = 0.0  # Hz, of its high-pass filter; 0 for none
     high: float = 0.0  # Hz, of its low-pass filter; 0 for none
@@ -74,11 +75,12 @@ def noise(
 
 @dataclass(frozen=True)
 class Levels:
-    """How loud one recording's mains and muscle are in each of the independent leads: (8,), mV."""
+    """How loud a recording's mains, muscle and amplifier are in each independent lead: (8,), mV."""
 
     mains: NDArray[np.float64]
     phase: float
     muscle: NDArray[np.float64]
+    floor: NDArray[np.float64]
 
 
 def draw_levels(rng: np.random.Generator, device: Device = ZZU) -> Levels:
@@ -86,7 +88,8 @@ def draw_levels(rng: np.random.Generator, device: Device = ZZU) -> Levels:
     mains = 0.003 * np.exp(0.8 * rng.standard_normal(8)) * np.exp(0.5 * rng.standard_normal())
     phase = float(rng.uniform(0, 2 * np.pi))
     muscle = 0.003 * np.exp(0.5 * rng.standard_normal()) * np.exp(0.3 * rng.standard_normal(8))
-    return Levels(device.hum * mains, phase, device.muscle * muscle)
+    floor = 0.002 * np.exp(0.2 * rng.standard_normal()) * np.exp(0.15 * rng.standard_normal(8))
+    return Levels(device.hum * mains, phase, device.muscle * muscle, device.floor * floor)
 
 
 def hiss(
@@ -112,7 +115,7 @@ def hiss(
     for k in np.flatnonzero(_BAND):
         muscle += _BAND[k] * white[k : k + samples]
     total += muscle * (envelope[:, None] * levels.muscle.astype(np.float32))
-    total += 0.002 * device.muscle * white[:samples]
+    total += white[:samples] * levels.floor.astype(np.float32)
     return total
 
 

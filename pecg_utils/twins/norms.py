@@ -14,6 +14,7 @@ from pecg_utils.twins.tables import rows
 # Spread of an amplitude between healthy children, as a fraction of its mean (ours; the printed
 # percentile bands are wider, since they also hold differences of electrode placement).
 AMPLITUDE_SPREAD = 0.25
+ADULT_SPREAD = 0.36  # as in PTB-XL's first 500 recordings, placement included
 
 
 @cache

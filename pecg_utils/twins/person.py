@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pecg_utils.twins import rhythms
-from pecg_utils.twins.draw import Marks, Shaking, dipole, draw_shaking, marks
+from pecg_utils.twins.draw import Marks, Shaking, dipoles, draw_shaking, marks
 from pecg_utils.twins.heart import Heart, Shape, draw_shape, healthy, kinds
 from pecg_utils.twins.labels import diseased, draw_severity
 from pecg_utils.twins.noise import ZZU, Device, noise
@@ -27,7 +27,7 @@ class Person:
 
     hearts: dict[str, Heart]  # by kind of beat; "normal" is the usual one
     shape: Shape
-    view: NDArray[np.float64]  # (8, 3) the leads' view of the dipole
+    view: NDArray[np.float64]  # (8, 6) the leads' view of both dipoles
     shaking: Shaking
 
     @property
@@ -81,7 +81,7 @@ def record(
     beats = rhythm(rng, heart, seconds)
     samples = round(seconds * fs)
     hearts = {**person.hearts, "normal": heart}
-    vcg = dipole(beats, hearts, person.shape, 0, samples, fs, person.shaking)  # (T, 3)
+    vcg = dipoles(beats, hearts, person.shape, 0, samples, fs, person.shaking)  # (T, 6)
     moved = 1 + REPLACEMENT * rng.standard_normal((8, 1))
     leads = project(vcg, person.view * moved)  # (T, 8)
     if noisy:

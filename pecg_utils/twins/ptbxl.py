@@ -35,7 +35,7 @@ SIZES = {"smoke": 40, "demo": 300, "study": 1_500, "full": FULL_PATIENTS}  # pat
 # Recordings of 1.0.3 with each superclass (Strodthoff et al. 2021, IEEE J Biomed Health Inform 25:
 # 1519-1528).
 SUPERCLASSES = {"NORM": 9_514, "MI": 5_469, "STTC": 5_235, "CD": 4_898, "HYP": 2_649}
-DEVICE = Device(muscle=1.6, wander=1.6, hum=0.7, low=0.05, high=120.0)  # ours
+DEVICE = Device(muscle=2.2, floor=6.5, wander=1.8, hum=0.75, high=120.0)  # ours
 STEP = 0.005  # mV
 COLUMNS = [
     *("ecg_id", "patient_id", "age", "sex", "height", "weight", "nurse", "site", "device"),

@@ -1,6 +1,8 @@
-"""From the heart's dipole to the leads on the skin.
+"""From the heart's two dipoles to the leads on the skin.
 
-The eight independent leads are a fixed linear view of the dipole (Dower et al. 1980, J
+One dipole stands for depolarisation (P, QRS), one for repolarisation (ST, T), since a T wave is not
+seen as a QRS complex of the same direction is: in real recordings it falls off faster from V2 to
+V5. The eight independent leads are a fixed linear view of the dipole (Dower et al. 1980, J
 Electrocardiol 13:91-96, whose inverse is Edenbrandt and Pahlm 1988, J Electrocardiol 21:361-367).
 The other four limb leads follow from I and II, so that Einthoven's law holds by construction.
 """
@@ -25,25 +27,39 @@ DOWER = np.array(
     ]
 )
 
+# What the leads see of each dipole: Dower's, but for what real recordings want otherwise (ours; set
+# so that V1, V2 and the T waves of V1 to V5 come out as in PTB-XL's first 500 recordings).
+DEPOLARISED, REPOLARISED = DOWER.copy(), DOWER.copy()
+DEPOLARISED[INDEPENDENT.index("V1")] = (-0.20, 0.157, -0.75)
+REPOLARISED[INDEPENDENT.index("V1")] = (-0.535, 0.157, -0.55)
+REPOLARISED *= np.array([1, 1, 1, 1, 0.75, 0.66, 0.72, 1.0])[:, None]
+VIEW = np.concatenate([DEPOLARISED, REPOLARISED], axis=1)  # (8, 6)
+
 # Rows III, aVR, aVL, aVF from I and II (Einthoven, Goldberger).
 _LIMB = np.array([[-1.0, 1.0], [-0.5, -0.5], [1.0, -0.5], [-0.5, 1.0]])
 
 
 def electrodes(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:
-    """Dower's matrix for electrodes set a little off their places: (8, 3).
+    """VIEW for electrodes set a little off their places: (8, 6).
 
     Each coefficient moves by a normal amount of `spread` times the length of its lead's vector, and
-    each lead's gain by another `spread`. Limb leads move less: their position matters less.
+    each lead's gain by another `spread`; half as much again for the T wave alone. Limb leads move
+    less: their position matters less.
     """
-    length = np.linalg.norm(DOWER, axis=1, keepdims=True)  # (8, 1)
+    length = np.linalg.norm(DEPOLARISED, axis=1, keepdims=True)  # (8, 1)
     reach = np.where(np.arange(8) < 2, 0.4, 1.0)[:, None]  # (8, 1)
-    moved = DOWER + spread * reach * length * rng.standard_normal((8, 3))
-    return np.asarray(moved * np.exp(spread * reach * rng.standard_normal((8, 1))))
+    moved = np.tile(spread * reach * length * rng.standard_normal((8, 3)), 2)  # (8, 6)
+    moved[:, 3:] += 0.5 * spread * reach * length * rng.standard_normal((8, 3))
+    gain = np.exp(spread * reach * rng.standard_normal((8, 1)))
+    gain = np.repeat(gain, 2, axis=1) * np.exp(
+        np.array([0.0, 0.5]) * spread * rng.standard_normal((8, 2))
+    )
+    return np.asarray((VIEW + moved) * np.repeat(gain, 3, axis=1))
 
 
-def project(dipole: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The independent leads (T, 8) in mV of a dipole (T, 3) in mV, through `matrix` (8, 3)."""
-    return dipole @ matrix.T.astype(np.float32)  # (T, 8)
+def project(dipoles: NDArray[np.float32], view: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The independent leads (T, 8) in mV of both dipoles (T, 6) in mV, through `view` (8, 6)."""
+    return dipoles @ view.T.astype(np.float32)  # (T, 8)
 
 
 def twelve(independent: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ GENERATED = {
         f"dataset-{name}.md": f"# {name}\n"
         for name in ("challenge", "cpsc2018", "leipzig", "ludb", "mitdb")
     },
+    "twins.md": "# How good the twins are\n\nTold apart.\n",
     "dataset-zzu.md": "# ZZU-pECG\n\nRecordings of children at 500 Hz, in mV.\n",
     "dataset-ptbxl.md": "# PTB-XL\n\nRecordings of adults, 10 s each {cite}`wagner2020ptbxl`.\n",
     "claims.md": "# All claims\n\n"

@@ -1,0 +1,99 @@
+"""The book's page on how like real recordings the twins are.
+
+It is made from what `pecg data likeness` measured and git keeps.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pecg_utils import cards, claims, files, places, plots
+from pecg_utils.markdown import table as markdown
+
+_SHOWN = ("rate", "pr", "qrs", "qt", "qtc", "axis", "r_V1", "s_V1", "r_V6", "s_V6", "t_V6")
+_UNITS = {"rate": "1/min", "pr": "ms", "qrs": "ms", "qt": "ms", "qtc": "ms", "axis": "degrees"}
+TARGET = 0.80  # an AUROC below it is what the twins were made for
+
+
+def twins_page(folder: Path) -> str:
+    """The page's text; its pictures are drawn into `folder` where they are not there yet."""
+    kept = places.likeness()
+    if not kept.is_file():
+        return "# How good the twins are\n\nNo twin was compared yet.\n"
+    found = json.loads(kept.read_text(encoding="utf-8"))
+    worst = max(one["auroc"]["all of it"][0] for one in found["compared"])
+    best = min(one["auroc"]["intervals"][0] for one in found["compared"])
+    parts = [
+        "# How good the twins are",
+        "A classifier can tell every twin from real recordings: at worst with an AUROC of "
+        f"{worst:.2f}, where 0.5 would mean that it cannot and {TARGET:.2f} was the aim. Going by "
+        f"rate, intervals and axis alone it is down to {best:.2f} for one of them. A result from a "
+        "twin says what a method does on simulated ECGs, and no more.",
+        "## Who can tell them apart",
+        "Boosted trees saw what a program measured in ten seconds of each recording, and were "
+        "tested on patients that they had not seen. Intervals are over patients. As many "
+        "recordings of each age band and source, and as many normal ones, were taken from the twin "
+        "as from the real recordings. *Heights* are those of P, R, S and T in every lead.",
+        markdown(pd.DataFrame([_row(one) for one in found["compared"]])),
+        "## What differs",
+        "In each picture a dot is the median and a line the middle 80 % of the recordings. The "
+        "shaded bands of the spectrum hold the same.",
+    ]
+    for one in found["compared"]:
+        parts += _one(one, folder)
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "dataset": f"[{cards.name(one['dataset'])}](dataset-{one['dataset']}.md)",
+        "data": f"{{tag}}`{one['kind']}`",
+        "recordings of each": f"{one['real']:,}",
+        **{what: claims.interval(values[0], values[1], values[2], 2) for what, values in one["auroc"].items()},
+    }
+
+
+def _one(one: dict[str, Any], folder: Path) -> list[str]:
+    name = cards.name(one["dataset"])
+    mark = files.fingerprint([json.dumps(one).encode()])
+    picture = folder / f"likeness-{one['dataset']}-{mark}.svg"
+    if not picture.is_file():
+        with files.whole(picture) as scratch:
+            figure = plots.likeness(one)
+            scratch.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(scratch, format="svg", metadata={"Date": None})
+    alt = f"Medians and middle 80 % of what was measured in {name} and in its twin, and the spectra"
+    tables = []
+    for band, values in one["quantiles"].items():
+        rows = [_measurement(what, values[what]) for what in _SHOWN]
+        tables.append(
+            f"**{band[:1].upper()}{band[1:]}**, {values['recordings']} recordings of each kind\n\n"
+            f"{markdown(pd.DataFrame(rows))}"
+        )
+    return [
+        f"### {name}",
+        f"```{{image}} {picture.name}\n:alt: {alt}\n:class: dark-light\n```",
+        ":::{dropdown} The same in numbers, by age\n" + "\n\n".join(tables) + "\n:::",
+    ]
+
+
+def _measurement(what: str, of_both: dict[str, list[float | None]]) -> dict[str, str]:
+    wave, _, lead = what.partition("_")
+    words = {"rate": "heart rate", "axis": "axis", "qtc": "QTc"}.get(what, wave.upper())
+    unit = _UNITS.get(what, "mV")
+    digits = 2 if unit == "mV" else 0
+
+    def spread(kind: str) -> str:
+        low, middle, high = of_both[kind]
+        if low is None or middle is None or high is None:
+            return "not measured"
+        return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+    return {
+        "measured": f"{words} in {lead}" if lead else words,
+        "unit": unit,
+        "real: median (middle 80 %)": spread("real"),
+        "twin": spread("twin"),
+    }
