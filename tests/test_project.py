@@ -33,8 +33,8 @@ ORDER = [
     ["trial"],
     ["diagrams", "bootstrap", "machine"],
     ["train", "metrics"],
-    ["chapters", "keys", "losses", "models", "data", "twins"],
-    ["signal", "progress", "places", "markdown"],
+    ["chapters", "keys", "losses", "measure", "models", "data", "twins"],
+    ["signal", "beats", "progress", "places", "markdown"],
     ["files"],
     ["errors"],
 ]
