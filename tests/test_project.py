@@ -34,8 +34,8 @@ ORDER = [
     ["trial", "likeness"],
     ["diagrams", "bootstrap", "machine"],
     ["train", "metrics"],
-    ["chapters", "keys", "losses", "models", "data", "twins"],
-    ["signal", "progress", "places", "markdown"],
+    ["chapters", "keys", "losses", "measure", "models", "data", "twins"],
+    ["signal", "beats", "progress", "places", "markdown"],
     ["files"],
     ["errors"],
 ]
