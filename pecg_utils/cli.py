@@ -180,9 +180,7 @@ def survey(folders: tuple[str, ...]) -> None:
 
 @data.command()
 @click.argument("folders", nargs=-1, required=True, metavar="NAME=FOLDER…")
-@click.option(
-    "--size", default="demo", help="Of the twins: smoke, demo (the default) or more."
-)
+@click.option("--size", default="demo", help="Of the twins: smoke, demo (the default) or more.")
 def likeness(folders: tuple[str, ...], size: str) -> None:
     """Measure how like the recordings in the folders their twins are, for the book's page on it.
 

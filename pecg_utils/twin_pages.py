@@ -51,7 +51,10 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
         "dataset": f"[{cards.name(one['dataset'])}](dataset-{one['dataset']}.md)",
         "data": f"{{tag}}`{one['kind']}`",
         "recordings of each": f"{one['real']:,}",
-        **{what: claims.interval(values[0], values[1], values[2], 2) for what, values in one["auroc"].items()},
+        **{
+            what: claims.interval(values[0], values[1], values[2], 2)
+            for what, values in one["auroc"].items()
+        },
     }
 
 

@@ -13,7 +13,7 @@ from pecg_utils.data import ludb, mitdb
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
 from pecg_utils.errors import PecgError
 from pecg_utils.measure import as_row, measure
-from pecg_utils.twins.child import simulate
+from pecg_utils.twins.person import simulate
 
 Real = Callable[[str], Path]
 

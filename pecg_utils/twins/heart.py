@@ -201,7 +201,7 @@ def _qrs(heart: Heart, shape: Shape) -> tuple[Vectors, Vectors, Vectors]:
                 heart.r2_v1 - heart.s_v1 * (0.15 + 0.85 * young),
                 -heart.s_v6,
                 -0.8 * heart.s_v6,
-                -0.05 * down,
+                -0.09 * down,
             ),
         ]
     )  # (4, 3)
