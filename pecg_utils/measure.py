@@ -36,7 +36,8 @@ class Measured:
     r_times: (n,) s, of all beats. rate: 1/min. rr_spread: standard deviation of the RR intervals
     over their mean. pr, qrs, qt, qtc: ms, qtc by Bazett. axis: degrees in (-180, 180], of the net
     QRS area in I and aVF. p: mV, in lead II. r, s, t: mV, by lead. All heights are against the
-    level just before the QRS; r and s are height and depth, both positive, p and t have a sign.
+    level just before the QRS; r and s are height and depth, both positive, p and t have a sign. A
+    pacemaker's spike is part of the QRS that it sets off.
     """
 
     r_times: Floats
@@ -104,7 +105,7 @@ def measure(signal: Signal, fs: float, leads: Sequence[str]) -> Measured:
     r_height, s_depth, t_height, p_height = by_lead
     qt = (t_end - on) * 1000 / RATE
     return Measured(
-        r + (on + int(np.argmax(_rms(qrs * trust)))) / RATE - before,
+        r + (on + int(np.argmax(_rms(smooth(qrs * trust, 9))))) / RATE - before,
         r_height,
         s_depth,
         t_height,

@@ -118,17 +118,17 @@ def test_the_axis_is_the_direction_of_the_net_area(degrees: int) -> None:
         ([(-25, -0.3), (0, 1.0)], 1.0, 0.0),  # qR
         ([(-25, -0.4), (0, 1.0), (25, -0.2)], 1.0, 0.2),  # qRs
         ([(-25, 0.4), (0, -0.8), (25, 0.9)], 0.9, 0.8),  # rSR'
+        ([(0, -1.0), (75, 0.4, 30)], 0.0, 1.0),  # QS and a raised ST
     ],
-    ids=["rS", "QS", "qR", "qRs", "rSR'"],
+    ids=["rS", "QS", "qR", "qRs", "rSR'", "QS, raised ST"],
 )
-def test_s_is_what_goes_down_after_r(waves: list[tuple[float, float]], r: float, s: float) -> None:
+def test_s_is_what_goes_down_after_r(waves: list[tuple[float, ...]], r: float, s: float) -> None:
     signal = ecg(regular(70))
     v1 = TWELVE_LEADS.index("V1")
     signal[:, v1] = 0
-    for at, height in waves:
-        signal[:, v1] += (
-            wave(np.arange(5000) / 500, regular(70) + at / 1000, 6, np.ones(8))[:, 0] * height
-        )
+    for at, height, *width in waves:
+        bump = wave(np.arange(5000) / 500, regular(70) + at / 1000, *(width or [6]), np.ones(1))
+        signal[:, v1] += bump[:, 0] * height
     found = measure(signal, 500.0, TWELVE_LEADS)
     assert found.r["V1"] == pytest.approx(r, abs=0.08)
     assert found.s["V1"] == pytest.approx(s, abs=0.08)
@@ -160,7 +160,7 @@ def disturbed(kind: str, rng: np.random.Generator) -> np.ndarray:
     if kind == "missing samples":
         signal[1850:1900] = np.nan
     if kind == "pacing":
-        spike = np.round((r - 0.03) * 500).astype(int)
+        spike = np.round((r - 0.06) * 500).astype(int)
         signal[spike] += 3
     return signal.astype(np.float32)
 
@@ -176,12 +176,16 @@ def test_what_else_a_recording_holds_does_no_harm(kind: str) -> None:
     found = measure(disturbed(kind, np.random.default_rng(1)), 500.0, TWELVE_LEADS)
     clean = measure(ecg(regular(80)), 500.0, TWELVE_LEADS)
     assert found.rate == pytest.approx(80, rel=0.003)
-    assert off(found.r_times, regular(80)) < (40 if kind == "pacing" else 12)
-    if kind != "pacing":  # there the QRS begins with the spike
+    assert off(found.r_times, regular(80)) < 12
+    if kind == "pacing":  # the QRS begins with the spike
+        assert found.qrs == pytest.approx(60 + 3 * QRS_WIDTH, abs=16)
+    else:
         assert found.pr == pytest.approx(clean.pr, abs=12)
         assert found.qrs == pytest.approx(clean.qrs, abs=12)
         assert found.qt == pytest.approx(clean.qt, abs=12)
         assert found.axis == pytest.approx(clean.axis, abs=5)
+    if kind in ("wander", "muscle", "offset", "missing samples"):
+        assert found.t == pytest.approx(clean.t, abs=0.05)
 
 
 def test_ectopic_beats_count_as_beats_and_are_not_measured() -> None:
@@ -196,6 +200,13 @@ def test_ectopic_beats_count_as_beats_and_are_not_measured() -> None:
     assert found.rr_spread > 0.15
     assert found.qrs == pytest.approx(clean.qrs, abs=4)
     assert found.axis == pytest.approx(clean.axis, abs=2)
+
+
+def test_a_beat_of_a_quarter_of_the_height_is_found_in_its_gap() -> None:
+    r = regular(60)
+    weak = np.array([r[4]])
+    signal = ecg(np.setdiff1d(r, weak)) + ecg(weak, qrs=0.25, t=0.25, noise=0)
+    assert off(measure(signal, 500.0, TWELVE_LEADS).r_times, r) < 15
 
 
 def test_where_no_p_wave_stands_out_there_is_no_pr() -> None:
@@ -269,12 +280,12 @@ def test_simulated_hearts_are_read_as_they_were_made(age_days: int) -> None:
     for _ in range(16):
         made = simulate(rng, age_days, seconds=10.0, fs=500.0, noisy=True)
         heart, found = made.heart, measure(made.signal, 500.0, TWELVE_LEADS)
-        assert found.rate == pytest.approx(heart.rate, rel=0.06)  # it breathes
+        assert found.rate == pytest.approx(heart.rate, rel=0.04)  # it breathes
         assert off(found.r_times, made.beats.r) < 60
         turn = (found.axis - heart.axis + 180) % 360 - 180
         errors.append((found.pr - heart.pr, found.qrs - heart.qrs, found.qtc - heart.qtc, turn))
     table = np.array(errors)
-    assert np.isnan(table[:, 0]).sum() <= 2
+    assert np.isnan(table[:, 0]).sum() <= 4  # where P lies on T
     middle = np.nanmedian(table, axis=0)
     # A wave of the simulator fades; where it ends is a matter of definition.
     assert np.all(np.abs(middle) < [12, 18, 28, 15]), middle
@@ -330,7 +341,7 @@ def score_on_ludb(root: Path, every: int = 1) -> dict[str, float]:
 
 
 def test_hand_marks_are_met(real: Real) -> None:
-    score = score_on_ludb(real("ludb"), every=12)
+    score = score_on_ludb(real("ludb"), every=16)
     assert score["rate"] >= 0.9  # 0.985 of all 200
     for name, most in {"pr": 20, "qrs": 18, "qt": 25}.items():  # of all 200: 12, 10, 12
         assert abs(score[f"{name}_50"]) <= 6  # 0, 0, -1
@@ -353,7 +364,7 @@ def test_annotated_beats_are_found(real: Real) -> None:
     dataset = mitdb.open_folder(real("mitdb"))
     there = seen = right = 0
     rows = dataset.table.index[dataset.table["record"] != "207"]  # flutter waves count as no beat
-    for i in rows[::4]:
+    for i in rows[::6]:
         true = mitdb.beats(dataset.path(i))["sample"].to_numpy() / mitdb.FS
         found = beats(dataset.read(i, seconds=300.0).signal, mitdb.FS)
         true = true[true < 300]
