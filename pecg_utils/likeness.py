@@ -2,8 +2,8 @@
 
 A classifier is told to tell twin from real by what `measure` reads off them, or by their spectrum.
 An AUROC of 0.5 means that it cannot, 1 that it always can. So that it does not go by the mix of
-people, as many recordings of each age band, source and of normal or abnormal ECGs are taken from
-the twin as from the real ones. Ours, all of it.
+people, age bands, sources, numbers of leads and normal ECGs have the same shares in the twin's
+recordings as in the real ones. Ours, all of it.
 """
 
 import warnings
@@ -33,14 +33,17 @@ BANDS = {  # years, from and up to
 _NORMAL = {"ptbxl": "NORM", "challenge": "NSR", "cpsc2018": "Normal"}  # the label of a normal ECG
 HERTZ = np.geomspace(0.5, 100, 25)  # edges of the bands of the spectrum
 _SECONDS = 10.0  # of a recording that are looked at
-_FEWEST = 10  # recordings of each kind that a comparison needs
+_FEWEST = 10  # real recordings that a comparison needs
+_FEW = 100  # with fewer real recordings than this, so many of the twin's are taken for each:
+_TIMES = 8
 READ = ("rate", "rr_spread", "pr", "qrs", "qt", "qtc", "axis")  # what an ECG report states
 
 
 def compare(real: Dataset, twin: Dataset, most: int = 600, seed: int = 0) -> dict[str, Any]:
     """Measure both datasets and have a classifier tell them apart; for JSON.
 
-    most: recordings of each that are measured. Gives how many were matched, `auroc` by what the
+    most: real recordings that are measured, and as many of the twin's, or some for each where there
+    are few. Gives how many were matched, `auroc` by what the
     classifier saw (value and 95 % interval over patients), the 10th, 50th and 90th percentile of
     each measurement by age band, and those of the spectrum.
 
@@ -129,16 +132,17 @@ def _cells(dataset: Dataset) -> list[str]:
 def _matched(
     rng: np.random.Generator, real: Dataset, twin: Dataset, most: int
 ) -> tuple[list[int], list[int]]:
-    """Rows of both, so that every cell has as many of one as of the other."""
+    """Rows of both, so that every cell has the same share of one as of the other."""
     cells = [pd.Series(_cells(dataset)) for dataset in (real, twin)]
+    times = _TIMES if len(cells[0]) < _FEW else 1
     rows: tuple[list[int], list[int]] = ([], [])
     for cell in sorted(set(cells[0]) & set(cells[1])):
-        places = [rng.permutation(np.flatnonzero(of_one == cell)) for of_one in cells]
-        number = min(len(places[0]), len(places[1]))
-        for chosen, there in zip(rows, places, strict=True):
-            chosen += there[:number].tolist()
-    keep = rng.permutation(len(rows[0]))[:most]
-    return [rows[0][k] for k in keep], [rows[1][k] for k in keep]
+        mine, its = (rng.permutation(np.flatnonzero(of_one == cell)) for of_one in cells)
+        number = min(len(mine), len(its) // times)
+        rows[0].extend(mine[:number].tolist())
+        rows[1].extend(its[: times * number].tolist())
+    keep = np.sort(rng.permutation(len(rows[0]))[:most])
+    return [rows[0][k] for k in keep], [rows[1][times * k + n] for k in keep for n in range(times)]
 
 
 def _told_apart(found: pd.DataFrame, names: list[str], seed: int) -> list[float]:
@@ -148,7 +152,9 @@ def _told_apart(found: pd.DataFrame, names: list[str], seed: int) -> list[float]
 
     target = found["twin"].to_numpy(dtype=int)
     patients = found["patient"].to_numpy()
-    forest = HistGradientBoostingClassifier(max_iter=100, max_depth=3, random_state=seed)
+    forest = HistGradientBoostingClassifier(
+        max_iter=100, max_depth=3, min_samples_leaf=5, class_weight="balanced", random_state=seed
+    )
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
     guessed = cross_val_predict(
         forest, found[names].to_numpy(), target, groups=patients, cv=folds, method="predict_proba"

@@ -33,9 +33,9 @@ def twins_page(folder: Path) -> str:
         "twin says what a method does on simulated ECGs, and no more.",
         "## Who can tell them apart",
         "Boosted trees saw what a program measured in ten seconds of each recording, and were "
-        "tested on patients that they had not seen. Intervals are over patients. As many "
-        "recordings of each age band and source, and as many normal ones, were taken from the twin "
-        "as from the real recordings. *Heights* are those of P, R, S and T in every lead.",
+        "tested on patients that they had not seen. Intervals are over patients. Age bands, "
+        "sources and normal ECGs have the same shares in the twin's recordings as in the real "
+        "ones. *Heights* are those of P, R, S and T in every lead.",
         markdown(pd.DataFrame([_row(one) for one in found["compared"]])),
         "## What differs",
         "In each picture a dot is the median and a line the middle 80 % of the recordings. The "
@@ -50,7 +50,8 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "dataset": f"[{cards.name(one['dataset'])}](dataset-{one['dataset']}.md)",
         "data": f"{{tag}}`{one['kind']}`",
-        "recordings of each": f"{one['real']:,}",
+        "real": f"{one['real']:,}",
+        "twin": f"{one['twin']:,}",
         **{
             what: claims.interval(values[0], values[1], values[2], 2)
             for what, values in one["auroc"].items()
@@ -72,7 +73,7 @@ def _one(one: dict[str, Any], folder: Path) -> list[str]:
     for band, values in one["quantiles"].items():
         rows = [_measurement(what, values[what]) for what in _SHOWN]
         tables.append(
-            f"**{band[:1].upper()}{band[1:]}**, {values['recordings']} recordings of each kind\n\n"
+            f"**{band[:1].upper()}{band[1:]}**, {values['recordings']} real recordings\n\n"
             f"{markdown(pd.DataFrame(rows))}"
         )
     return [
