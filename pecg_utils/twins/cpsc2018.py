@@ -70,7 +70,7 @@ FINDINGS = {
 _APART = [{"AF", "I-AVB"}, {"AF", "PAC"}, {"LBBB", "RBBB"}, {"STD", "STE"}]
 _SHORTEST, _LONGEST = 6.0, 144.0  # s
 STEP = 0.001  # mV
-DEVICE = Device(hum=0.3, muscle=0.9, wander=0.7, low=0.1, high=100.0)
+DEVICE = Device(hum=0.05, muscle=1.5, wander=0.5, low=0.2, high=150.0)
 
 
 @dataclass(frozen=True)
