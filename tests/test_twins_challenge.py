@@ -16,7 +16,9 @@ from pecg_utils.data import open_dataset, quality
 from pecg_utils.errors import PecgError
 from pecg_utils.twins import challenge, challenge_plan, cpsc2018, findings
 from pecg_utils.twins.challenge_plan import SOURCES, Planned
+from pecg_utils.twins.person import record
 from pecg_utils.twins.tables import rows
+from pecg_utils.twins.torso import LEADS
 
 TABLE = rows("challenge_counts.csv")
 CODE = {row["abbreviation"]: row["code"] for row in TABLE}
@@ -248,3 +250,25 @@ def test_same_bytes_for_any_number_of_workers(
     signal = challenge.simulate(planned[-1], source, SEED)
     neighbour = replace(planned[-1], number=planned[-1].number + 1)
     assert not np.array_equal(challenge.simulate(neighbour, source, SEED), signal)
+
+
+@pytest.mark.parametrize("finding", ["LAD", "RAD", "PRWP"])
+def test_the_challenges_own_findings_can_be_seen(finding: str) -> None:
+    axes, heights = [], []
+    for shown in ([], [finding]):
+        for k in range(12):
+            rng = np.random.default_rng(k)
+            person = findings.draw_adult(rng, 60 * 365.25, "male", shown)
+            made = record(rng, person, 4, noisy=False)
+            first, last = int(made.beats.qrs_on[1] * 500), int(made.beats.qrs_off[1] * 500)
+            beat = made.signal[first:last] - made.signal[first]  # (T, 12)
+            height = {lead: beat[:, place] for place, lead in enumerate(LEADS)}
+            i, avf = height["I"].sum(), height["aVF"].sum() * 2 / np.sqrt(3)
+            axes.append(np.degrees(np.arctan2(avf, i)))
+            heights.append(height["V3"].max())
+    before, after = np.median(axes[:12]), np.median(axes[12:])
+    assert -30 < before < 90
+    if finding == "PRWP":
+        assert np.median(heights[12:]) < 0.6 * np.median(heights[:12])
+    else:
+        assert after < -30 if finding == "LAD" else after > 90
