@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from pecg_utils import places
-from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, ptbxl, zzu
+from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, pe, ptbxl, zzu
 from pecg_utils.markdown import table as markdown
 from pecg_utils.twins import tables
 from pecg_utils.twins import zzu as zzu_twin
@@ -25,6 +25,7 @@ CARDS: dict[str, ModuleType] = {
     "leipzig": leipzig,
     "ludb": ludb,
     "mitdb": mitdb,
+    "pe": pe,
 }
 
 

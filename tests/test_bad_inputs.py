@@ -19,6 +19,7 @@ from scipy.io import savemat
 
 from pecg_utils.data import open_dataset, quality
 from pecg_utils.errors import PecgError
+from pecg_utils.twins import pe
 from pecg_utils.twins import zzu as twin
 
 Real = Callable[[str], Path]
@@ -89,6 +90,10 @@ SETS: dict[str, tuple[Callable[[Real, Path], Path], dict[str, str]]] = {
     "mitdb": (
         lambda real, folder: copy(real("mitdb"), folder, "10[01].*"),
         {"hea": "*.hea", "dat": "*.dat", "atr": "*.atr"},
+    ),
+    "pe": (
+        lambda real, folder: pe.write(folder / "twin", 3),
+        {"csv": "recordings.csv", "hea": "*.hea", "dat": "*.dat"},
     ),
 }
 
@@ -183,7 +188,7 @@ def test_damage(made: Made, tmp_path: Path, name: str, kind: str, damage: str) -
         assert "Traceback" not in fault.detail
 
 
-@pytest.mark.parametrize("name", ["zzu", "ptbxl", "challenge", "ludb", "mitdb"])
+@pytest.mark.parametrize("name", ["zzu", "ptbxl", "challenge", "ludb", "mitdb", "pe"])
 @pytest.mark.parametrize("length", ["5000000000", "-1", "99999999999999999999"])
 def test_a_header_that_promises_gigabytes(
     made: Made, tmp_path: Path, name: str, length: str

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, ptbxl, zzu
+from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, pe, ptbxl, zzu
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 
@@ -16,6 +16,7 @@ READERS: dict[str, Callable[[Path], Dataset]] = {
     "leipzig": leipzig.open_folder,
     "ludb": ludb.open_folder,
     "mitdb": mitdb.open_folder,
+    "pe": pe.open_folder,
 }
 
 

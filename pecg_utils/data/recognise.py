@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from pecg_utils import progress
-from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, ptbxl, zzu
+from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, pe, ptbxl, zzu
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 
@@ -18,6 +18,7 @@ RELEASES = {
     "leipzig": leipzig.RELEASE_RECORDINGS,
     "ludb": ludb.RELEASE_RECORDINGS,
     "mitdb": mitdb.RELEASE_RECORDINGS,
+    "pe": pe.RELEASE_RECORDINGS,
 }
 _MARKS = {
     "zzu": "AttributesDictionary.csv",
@@ -26,6 +27,7 @@ _MARKS = {
     "leipzig": "children-subject-info.csv",
     "cpsc2018": "REFERENCE.csv",
     "mitdb": "100.hea",
+    "pe": "recordings.csv",
 }
 _SUFFIXES = (".dat", ".mat")
 

@@ -10,7 +10,14 @@ twin is no reproduction.
 
 from types import ModuleType
 
-from pecg_utils.twins import leipzig, ptbxl, zzu
+from pecg_utils.twins import challenge, cpsc2018, leipzig, pe, ptbxl, zzu
 
 # dataset: its simulator, with SIZES (words -> what it counts) and write(root, size, seed, workers)
-TWINS: dict[str, ModuleType] = {"zzu": zzu, "ptbxl": ptbxl, "leipzig": leipzig}
+TWINS: dict[str, ModuleType] = {
+    "zzu": zzu,
+    "ptbxl": ptbxl,
+    "challenge": challenge,
+    "cpsc2018": cpsc2018,
+    "leipzig": leipzig,
+    "pe": pe,
+}

@@ -65,7 +65,8 @@ def rhythm_of(rng: np.random.Generator, findings: Sequence[str]) -> Rhythm:
     if name == "PACE":
         return _paced
     if name == "AFIB":
-        return partial(_fibrillation, rate=float(np.clip(rng.normal(88, 20), 48, 160)))
+        shaken = partial(_fibrillation, rate=float(np.clip(rng.normal(88, 20), 48, 160)))
+        return _with_ventricular(rng, shaken) if "PVC" in findings else shaken
     if name == "AFLT":
         return partial(_flutter, conducted=int(rng.choice([2, 3, 4], p=[0.4, 0.2, 0.4])))
     if name in ("SVTAC", "PSVT"):
@@ -75,6 +76,8 @@ def rhythm_of(rng: np.random.Generator, findings: Sequence[str]) -> Rhythm:
     if name == "WPW":
         return partial(rhythms.sinus, kind="preexcited")
     every = {"BIGU": 2, "TRIGU": 3}.get(name, 0)
+    if name == "PVC" and "PAC" in findings:
+        return _with_ventricular(rng, rhythm_of(rng, ["PAC"]))
     ventricular = name == "PVC" or (name != "PAC" and name != "SVARR" and rng.uniform() < 0.7)
     return partial(
         _premature,
@@ -84,12 +87,25 @@ def rhythm_of(rng: np.random.Generator, findings: Sequence[str]) -> Rhythm:
     )
 
 
+def _with_ventricular(rng: np.random.Generator, under: Rhythm) -> Rhythm:
+    """Premature ventricular beats in the rhythm `under`."""
+    share = float(rng.uniform(0.05, 0.25))
+    return partial(_premature, share=share, kind="ventricular", every=0, under=under)
+
+
 def _premature(
-    rng: np.random.Generator, heart: Heart, seconds: float, share: float, kind: str, every: int
+    rng: np.random.Generator,
+    heart: Heart,
+    seconds: float,
+    share: float,
+    kind: str,
+    every: int,
+    under: Rhythm = rhythms.sinus,
 ) -> Beats:
-    beats = rhythms.sinus(rng, heart, seconds)
-    number = max(1, rng.binomial(len(beats), share))
-    return rhythms.premature(rng, beats, heart, number, kind, every)[0]
+    beats = under(rng, heart, seconds)
+    seen = np.flatnonzero((beats.qrs > 0.5) & (beats.qrs < seconds - 0.5))  # in the recording
+    number = max(1, rng.binomial(len(seen), share))
+    return rhythms.premature(rng, beats, heart, seen, number, kind, every)
 
 
 def _fibrillation(rng: np.random.Generator, heart: Heart, seconds: float, rate: float) -> Beats:

@@ -236,7 +236,7 @@ def _with_alone(
         used += count
         mark = _KINDS[kind]["symbol"]
         if kind in ("atrial", "ventricular"):
-            beats = _early(rng, beats, heart, places, kind)
+            beats = rhythms.early(rng, beats, heart, places, kind)
         else:
             qrs_kind, follows = _ALONE[mark]
             beats.qrs_kind[places] = qrs_kind
@@ -244,22 +244,6 @@ def _with_alone(
                 beats.p[places] = NONE
         symbol[places] = mark
     return beats, symbol
-
-
-def _early(
-    rng: np.random.Generator, beats: Beats, heart: Heart, places: NDArray[np.int64], kind: str
-) -> Beats:
-    """The beats at `places` come early, as `rhythms.premature` has it."""
-    rr = np.diff(beats.qrs, prepend=beats.qrs[0] - 60 / heart.rate)  # (n,)
-    early = np.zeros(len(beats))
-    early[places] = rr[places] * rng.uniform(0.25, 0.4, len(places))
-    qrs = beats.qrs - early
-    p, p_kind, qrs_kind = beats.p - early, beats.p_kind.copy(), beats.qrs_kind.copy()
-    if kind == "ventricular":
-        p[places], qrs_kind[places] = NONE, "ventricular"
-    else:
-        p_kind[places] = "ectopic"
-    return replace(beats, p=p, qrs=qrs, p_kind=p_kind, qrs_kind=qrs_kind)
 
 
 def _tachycardia(

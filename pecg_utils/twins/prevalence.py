@@ -1,6 +1,7 @@
 """Sets of labels that stand together, each label as frequent as in a release."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,3 +41,25 @@ def spread(
     edges[-1] = 1.0
     places = (np.arange(number) + rng.uniform()) / number
     return rng.permutation(np.searchsorted(edges, places, side="right") - 1)
+
+
+def shared_out(
+    counts: Mapping[str, int], number: int, least: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, int]:
+    """`number` things shared out in proportion to `counts`, each part rounded up or down.
+
+    A part below its `least` is raised to it where another has more than its own least.
+    """
+    total = sum(counts.values())
+    parts = {name: number * count // total for name, count in counts.items()}
+    rest = {name: number * count % total for name, count in counts.items()}
+    for name in sorted(rest, key=lambda name: -rest[name])[: number - sum(parts.values())]:
+        parts[name] += 1
+    for name in parts:
+        while parts[name] < least.get(name, 0):
+            richest = max(parts, key=lambda other: parts[other] - least.get(other, 0))
+            if parts[richest] <= least.get(richest, 0):
+                break
+            parts[richest] -= 1
+            parts[name] += 1
+    return parts

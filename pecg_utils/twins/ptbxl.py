@@ -26,7 +26,7 @@ from pecg_utils.twins.noise import Device
 from pecg_utils.twins.person import record
 from pecg_utils.twins.prevalence import raked, spread
 from pecg_utils.twins.tables import rows
-from pecg_utils.twins.torso import INDEPENDENT, LEADS, twelve
+from pecg_utils.twins.torso import INDEPENDENT, LEADS, stepped
 from pecg_utils.twins.writers import write_microvolts
 
 FULL_PATIENTS, FULL_RECORDINGS = 18_869, 21_799
@@ -151,8 +151,7 @@ def render(planned: Planned, root: Path, seed: int) -> list[list[str]]:
     lines = []
     for visit, number in enumerate(planned.records):
         made = record(rng, person, 10.0, 500.0, rhythm=rhythm, device=DEVICE)
-        places = [LEADS.index(lead) for lead in INDEPENDENT]
-        signal = twelve(STEP * np.rint(made.signal[:, places] / STEP))  # (5000, 12)
+        signal = stepped(made.signal, STEP)  # (5000, 12)
         slow = resample_poly(signal, 1, 5, axis=0).astype(np.float32)  # (1000, 12)
         where = f"{number // 1000 * 1000:05d}"
         high, low = f"records500/{where}", f"records100/{where}"

@@ -164,34 +164,44 @@ def premature(
     rng: np.random.Generator,
     beats: Beats,
     heart: Heart,
+    among: NDArray[np.int64],
     number: int,
     kind: str,
     every: int = 0,
-) -> tuple[Beats, NDArray[np.int64]]:
-    """`beats` with premature ones in the place of some, and the places of those.
+) -> Beats:
+    """`beats` with premature ones in the place of some, never two in a row.
 
-    number: how many, as far as there is room for them, never two in a row; or each one in `every`.
-    kind: "atrial" or "ventricular". The next beat comes when it would have come after a ventricular
-    one, and earlier after an atrial one.
+    among: places (n,), one after the other, that may be chosen. number: how many, as far as there
+    is room; or each one in `every`. kind: "atrial" or "ventricular".
     """
-    count = len(beats)
+    count = len(among)
     if every:
-        chosen = np.arange(int(rng.integers(2, 2 + every)), count, every)
-    else:  # places that are at least two apart: distinct ones, then one more in between each
-        room = max(count - 3 - (number - 1), 0)
-        number = min(number, (count - 2) // 2)
-        chosen = np.sort(rng.choice(max(room, number), number, replace=False)) + np.arange(number)
-        chosen = chosen + 2
-    p, qrs = beats.p.copy(), beats.qrs.copy()
-    p_kind, qrs_kind = beats.p_kind.copy(), beats.qrs_kind.copy()
-    earlier = np.zeros(count)  # s by which each beat comes earlier
-    for i in chosen:
-        early = (qrs[i] - qrs[i - 1]) * rng.uniform(0.28, 0.42)
-        earlier[i] += early
-        if kind == "ventricular":
-            p[i], qrs_kind[i] = NONE, "ventricular"
-        else:
-            p[i], p_kind[i] = qrs[i] - heart.pr / 1000 * rng.uniform(0.85, 1.1), "ectopic"
-            earlier[i + 1 :] += 0.6 * early
-    made = Beats(p - earlier, p_kind, qrs - earlier, qrs_kind, beats.gain, beats.shaking)
-    return made, np.asarray(chosen, dtype=np.int64)
+        chosen = np.arange(int(rng.integers(every)), count, every)
+    else:  # distinct places, then one more between each two: at least two apart
+        number = min(number, (count + 1) // 2)
+        room = count - number + 1
+        chosen = np.sort(rng.choice(room, number, replace=False)) + np.arange(number)
+    return early(rng, beats, heart, among[chosen], kind)
+
+
+def early(
+    rng: np.random.Generator, beats: Beats, heart: Heart, places: NDArray[np.int64], kind: str
+) -> Beats:
+    """`beats` of which those at `places` come early, `kind` being "atrial" or "ventricular".
+
+    The next beat comes when it would have come after a ventricular one, and earlier after an atrial
+    one, since that resets the sinus node.
+    """
+    rr = np.diff(beats.qrs, prepend=beats.qrs[0] - 60 / heart.rate)  # (n,)
+    sooner = np.zeros(len(beats))  # s
+    sooner[places] = rr[places] * rng.uniform(0.28, 0.42, len(places))
+    p, p_kind, qrs_kind = beats.p.copy(), beats.p_kind.copy(), beats.qrs_kind.copy()
+    if kind == "ventricular":
+        p[places], qrs_kind[places] = NONE, "ventricular"
+        moved = sooner
+    else:
+        p[places] = beats.qrs[places] - heart.pr / 1000 * rng.uniform(0.85, 1.1, len(places))
+        p_kind[places] = "ectopic"
+        before = np.cumsum(sooner) - sooner  # of all beats before each
+        moved = sooner + 0.6 * before
+    return Beats(p - moved, p_kind, beats.qrs - moved, qrs_kind, beats.gain, beats.shaking)

@@ -67,3 +67,13 @@ def twelve(independent: NDArray[np.float32]) -> NDArray[np.float32]:
     limb = independent[:, :2]  # (T, 2)
     derived = limb @ _LIMB.T.astype(np.float32)  # (T, 4)
     return np.concatenate([limb, derived, independent[:, 2:]], axis=1)  # (T, 12)
+
+
+def stepped(leads: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+    """Twelve leads (T, 12) in mV as an amplifier of that step (mV) gives them.
+
+    It digitises the independent leads; the other four follow from these, so that Einthoven's law
+    still holds.
+    """
+    places = [LEADS.index(lead) for lead in INDEPENDENT]
+    return twelve((step * np.rint(leads[:, places] / step)).astype(np.float32))
