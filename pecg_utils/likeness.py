@@ -34,7 +34,7 @@ _NORMAL = {"ptbxl": "NORM", "challenge": "NSR", "cpsc2018": "Normal"}  # the lab
 HERTZ = np.geomspace(0.5, 100, 25)  # edges of the bands of the spectrum
 _SECONDS = 10.0  # of a recording that are looked at
 _FEWEST = 10  # real recordings that a comparison needs
-_FEW = 100  # with fewer real recordings than this, so many of the twin's are taken for each:
+_FEW = 60  # with fewer real recordings than this, so many of the twin's are taken for each:
 _TIMES = 8
 READ = ("rate", "rr_spread", "pr", "qrs", "qt", "qtc", "axis")  # what an ECG report states
 

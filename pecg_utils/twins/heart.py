@@ -50,6 +50,7 @@ class Shape:
 
     turn: Vectors  # (3, 3) the heart's position in the chest, a rotation
     widths: Vectors  # (4,) factors on the widths of the QRS bumps
+    bend: Vectors  # (4, 3) how far the loop's points are off, as fractions of its height
     notch_at: Vectors  # (2,) notches in the QRS, as fractions of its duration
     notch: Vectors  # (2, 3) their vectors, mV
     p_gap: float  # ms between the atrial parts of the P wave at a PR of 130 ms
@@ -72,8 +73,8 @@ def healthy(rng: np.random.Generator, age_days: float) -> Heart:
     values = {name: interval(name) for name in ("rate", "pr", "qrs", "qtc", "axis")}
     measured = ("frontal", "r_v1", "s_v1", "r_v6", "s_v6", "q_v6", "t_v1", "t_v6")
     values |= {name: amplitude(name) for name in measured}
-    values["p_right"] = 0.10 * float(np.exp(0.35 * rng.standard_normal()))
-    values["p_left"] = 0.08 * float(np.exp(0.35 * rng.standard_normal()))
+    values["p_right"] = 0.11 * float(np.exp(0.45 * rng.standard_normal()))
+    values["p_left"] = 0.08 * float(np.exp(0.45 * rng.standard_normal()))
     # Incomplete right bundle-branch block patterns are common in healthy children.
     values["r2_v1"] = 0.08 * float(rng.exponential())
     values["st"] = 0.02 * float(rng.standard_normal())
@@ -133,10 +134,11 @@ def draw_shape(rng: np.random.Generator) -> Shape:
     return Shape(
         turn=_rotation(rng.normal(0.0, 0.11, 3)),
         widths=np.exp(rng.normal(0.0, 0.10, 4)),
+        bend=rng.normal(0.0, 0.15, (4, 3)),
         notch_at=rng.uniform(0.15, 0.95, 2),
         notch=rng.normal(0.0, 0.08, (2, 3)),
         p_gap=float(rng.uniform(22, 40)),
-        t_turn=_rotation(rng.normal(0.0, 0.2, 3)),
+        t_turn=_rotation(rng.normal(0.0, 0.13, 3)),
         t_skew=float(rng.uniform(1.2, 2.2)),
     )
 
@@ -198,13 +200,14 @@ def _qrs(heart: Heart, shape: Shape) -> tuple[Vectors, Vectors, Vectors]:
             _vector(_QRS, -heart.s_v1 * (1.0 - 0.6 * young), heart.r_v6, side, down),
             _vector(
                 _QRS,
-                heart.r2_v1 - heart.s_v1 * (0.15 + 0.85 * young),
+                heart.r2_v1 - heart.s_v1 * (0.35 + 0.65 * young),
                 -heart.s_v6,
                 -0.8 * heart.s_v6,
                 -0.09 * down,
             ),
         ]
     )  # (4, 3)
+    points += shape.bend * heart.frontal
     width = _LOOP_WIDTH * shape.widths  # (4,)
     # Neighbouring bumps overlap; their heights are solved so that the sum meets the points.
     overlap = np.exp(-0.5 * ((_LOOP_AT[:, None] - _LOOP_AT) / width) ** 2)  # (4 points, 4 bumps)

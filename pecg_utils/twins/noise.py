@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
 
 RAIL = 26.625  # mV; ZZU-pECG's amplifier ends at about 26.6 mV (audit of ECGBench)
 _BAND = np.array([-0.5, -0.5, 0.0, 0.5, 0.5], np.float32)  # band-pass about 80 Hz at 500 Hz: muscle
@@ -28,6 +27,8 @@ class Device:
 
     def through(self, leads: NDArray[np.float32], fs: float) -> NDArray[np.float32]:
         """`leads` (T, L) as the device's filters let them through."""
+        from scipy.signal import butter, sosfiltfilt  # a second, which only writing a twin needs
+
         for edge, kind in ((self.low, "highpass"), (self.high, "lowpass")):
             if 0 < edge < 0.5 * fs:
                 sections = butter(2 if kind == "lowpass" else 1, edge, kind, fs=fs, output="sos")

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from pecg_utils.errors import PecgError
 from pecg_utils.twins import writing
@@ -35,7 +34,7 @@ SIZES = {"smoke": 40, "demo": 300, "study": 1_500, "full": FULL_PATIENTS}  # pat
 # Recordings of 1.0.3 with each superclass (Strodthoff et al. 2021, IEEE J Biomed Health Inform 25:
 # 1519-1528).
 SUPERCLASSES = {"NORM": 9_514, "MI": 5_469, "STTC": 5_235, "CD": 4_898, "HYP": 2_649}
-DEVICE = Device(muscle=2.2, floor=6.5, wander=1.8, hum=0.75, high=120.0)  # ours
+DEVICE = Device(muscle=3.2, floor=6.0, wander=1.0, hum=0.75, high=105.0)  # ours
 STEP = 0.005  # mV
 COLUMNS = [
     *("ecg_id", "patient_id", "age", "sex", "height", "weight", "nurse", "site", "device"),
@@ -143,6 +142,8 @@ def write(root: Path, patients: int, seed: int = 0, workers: int | None = None) 
 
 def render(planned: Planned, root: Path, seed: int) -> list[list[str]]:
     """Simulate and write one patient's recordings under `root`; gives their rows."""
+    from scipy.signal import resample_poly  # a second, which only writing a twin needs
+
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3, planned.patient)))
     person = draw_adult(rng, planned.age * 365.25, planned.sex, planned.statements)
     rhythm = rhythm_of(rng, planned.statements)
