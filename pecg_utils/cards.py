@@ -6,6 +6,8 @@ that `pecg data survey` wrote and git keeps.
 
 import inspect
 import json
+import re
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,8 +16,7 @@ import pandas as pd
 from pecg_utils import places
 from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, pe, ptbxl, zzu
 from pecg_utils.markdown import table as markdown
-from pecg_utils.twins import tables
-from pecg_utils.twins import zzu as zzu_twin
+from pecg_utils.twins import TWINS, tables
 
 CARDS: dict[str, ModuleType] = {
     "zzu": zzu,
@@ -32,7 +33,10 @@ CARDS: dict[str, ModuleType] = {
 def pages() -> dict[str, str]:
     """File name -> text of every page on datasets."""
     made = {f"dataset-{key}.md": data_card(module) for key, module in CARDS.items()}
-    made["dataset-zzu.md"] += twin_section()
+    for key, simulator in TWINS.items():
+        made[f"dataset-{key}.md"] += twin_section(key, simulator)
+    made["dataset-zzu.md"] += _children()
+    made["dataset-ptbxl.md"] += _findings()
     made["datasets.md"] = datasets_page()
     return made
 
@@ -128,31 +132,73 @@ _KEY = (
 )
 
 
-def twin_section() -> str:
-    """How the ZZU twin is made, with its tables of effects and of normal values."""
-    text = inspect.getdoc(zzu_twin) or ""
-    effects = pd.DataFrame(tables.rows("effects.csv"))
-    effects["code"] = effects["code"].map("`{}`".format)
-    effects["change"] = effects["change"].map({"times": "×", "plus": "+"}) + " " + effects["size"]
-    effects["change"] = effects["change"].str.replace("+ -", "− ", regex=False)
-    effects["unit"] = effects["unit"].replace("x", "")
-    norms = pd.DataFrame(tables.rows("norms.csv"))
-    body = text.partition("\n\n")[2].replace("`zzu_plan`", "`pecg_utils/twins/zzu_plan.py`")
+def twin_section(key: str, simulator: ModuleType) -> str:
+    """How a dataset's twin is made: its module's docstring, its sizes, and the command."""
+    body = (inspect.getdoc(simulator) or "").partition("\n\n")[2]
+    modules = {path.stem for path in Path(inspect.getfile(simulator)).parent.glob("*.py")}
+    body = re.sub(
+        r"`(\w+)`",
+        lambda match: f"`pecg_utils/twins/{match[1]}.py`" if match[1] in modules else match[0],
+        body,
+    )
+    sizes = ", ".join(f"`{name}` {size:,}" for name, size in simulator.SIZES.items())
     return (
         f"\n## The twin\n\n{body}\n\n"
-        "A beat is a few Gaussian waves on a moving dipole {cite}`mcsharry2003dynamical`, which "
-        "Dower's matrix {cite}`dower1980deriving` brings to the leads. Limb leads are derived, so "
-        "that Einthoven's law holds by construction. The child's age sets rate, intervals, axis "
-        "and the balance of the ventricles. A demo has 150 of its children, a study 400, the "
-        "profile `paper` all 2,597.\n\n"
+        f"`pecg data twin {key} --size demo FOLDER` writes it. Sizes, in {_COUNTED[key]}: {sizes}. "
+        "[How good the twins are](twins.md) says how like real recordings they come out.\n"
+    )
+
+
+_COUNTED = {
+    "zzu": "children",
+    "ptbxl": "patients",
+    "challenge": "recordings",
+    "cpsc2018": "recordings",
+    "leipzig": "minutes",
+    "pe": "patients",
+}
+
+
+def _effects(name: str) -> str:
+    effects = pd.DataFrame(tables.rows(name))
+    effects["code"] = effects["code"].map("`{}`".format)
+    words = {"times": "×", "plus": "+", "to": "becomes"}
+    effects["change"] = effects["change"].map(words) + " " + effects["size"]
+    effects["change"] = effects["change"].str.replace("+ -", "− ", regex=False)
+    effects["unit"] = effects["unit"].replace("x", "")
+    return (
+        f":::{{dropdown}} The table of effects\n{_KEY}\n\n"
+        f"{markdown(effects.drop(columns='size'))}\n:::\n\n"
+    )
+
+
+def _findings() -> str:
+    """What each finding of an adult's ECG does to the simulated heart."""
+    return (
+        "\n### What each finding changes\n\n"
+        "All of it is {tag}`ours`. The size is that of severity 1; a carrier has 0.5 to 1.5 of it. "
+        "Rhythms are simulated beat by beat. The twins of the other adults' datasets take their "
+        "findings from the same table.\n\n" + _effects("findings.csv")
+    )
+
+
+def _children() -> str:
+    """What each of the 19 labels changes, and the table of normal values."""
+    norms = pd.DataFrame(tables.rows("norms.csv"))
+    return (
+        "\nA beat is a few Gaussian waves on a moving dipole {cite}`mcsharry2003dynamical`, which "
+        "Dower's matrix {cite}`dower1980deriving`, with another row for V1, brings to the leads. "
+        "ST and T have a dipole of their own, which V3 to V5 see less of. Limb leads are derived, "
+        "so that Einthoven's law holds by construction. The child's age sets rate, intervals, axis "
+        "and the balance of the ventricles.\n\n"
         "### What each label changes\n\n"
         "All of it is {tag}`ours`. The size is that of a child with severity 1. A quarter of the "
         "children with a label show nothing of it; the others show 0.4 to 1.6 of the size.\n\n"
-        f":::{{dropdown}} The table of effects\n{_KEY}\n\n"
-        f"{markdown(effects.drop(columns='size'))}\n:::\n\n"
-        "### Normal values by age\n\n"
-        "{tag}`ours`, after {cite}`rijnbeek2001limits` and {cite}`davignon1980normal`: rounded "
-        "medians and deviations. Age in days, rate a minute, intervals in ms, axis in degrees, "
-        f"amplitudes in mV.\n\n:::{{dropdown}} The table of normal values\n{_KEY}\n\n"
-        f"{markdown(norms)}\n:::\n"
+        + _effects("effects.csv")
+        + "### Normal values by age\n\n"
+        "{tag}`ours`, up to 14 years after {cite}`rijnbeek2001limits` and "
+        "{cite}`davignon1980normal`: rounded medians and deviations. From 18 years on they are set "
+        "so that what is measured in PTB-XL's twin meets its first 500 recordings. Age in days, "
+        "rate a minute, intervals in ms, axis in degrees, amplitudes in mV.\n\n"
+        f":::{{dropdown}} The table of normal values\n{_KEY}\n\n{markdown(norms)}\n:::\n"
     )

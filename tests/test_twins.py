@@ -124,7 +124,7 @@ def test_the_signal_shows_what_the_heart_says(age: int) -> None:
         qt = one.heart.qtc / 1000 * np.sqrt(60 / one.heart.rate)
         np.testing.assert_allclose(beats.t_off - beats.qrs_on, qt, rtol=1e-6)
         assert np.all(beats.p_off < beats.qrs_on)
-        assert values["qrs"] == pytest.approx(one.heart.qrs, rel=0.35)
+        assert values["qrs"] == pytest.approx(one.heart.qrs, rel=0.45)
     for name in ("r_v1", "s_v1"):
         ratio = [v[name] / getattr(one.heart, name) for one, v in zip(made, read, strict=True)]
         assert 0.65 < np.median(ratio) < 1.4  # a small R is raised by the loop's own bends
