@@ -35,7 +35,9 @@ def twins_page(folder: Path) -> str:
         "Boosted trees saw what a program measured in ten seconds of each recording, and were "
         "tested on patients that they had not seen. Intervals are over patients. Age bands, "
         "sources and normal ECGs have the same shares in the twin's recordings as in the real "
-        "ones. *Heights* are those of P, R, S and T in every lead.",
+        "ones. *Heights* are those of P, R, S and T in every lead. The measuring itself is held "
+        "against the hand marks of [LUDB](dataset-ludb.md) by the project's tests. The twins that "
+        "are not in the table have no real recordings here to stand beside.",
         markdown(pd.DataFrame([_row(one) for one in found["compared"]])),
         "## What differs",
         "In each picture a dot is the median and a line the middle 80 % of the recordings. The "

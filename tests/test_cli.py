@@ -232,3 +232,26 @@ def test_a_survey_is_kept_for_the_book(twin_folder, monkeypatch, capsys, tmp_pat
     assert called(monkeypatch, "data", "survey", "zzu") == 2
     assert capsys.readouterr().err == "pecg: 'zzu' is no NAME=FOLDER, as in ptbxl=~/ptb-xl.\n"
     assert called(monkeypatch, "data", "survey", f"zz={twin_folder}") == 2
+
+
+def test_likeness_is_kept_for_the_book(monkeypatch, capsys, tmp_path):
+    folder = TWINS["zzu"].write(tmp_path / "zzu", 50, seed=9, workers=1)
+    monkeypatch.setattr(places, "PROJECT", tmp_path)
+    monkeypatch.setenv("PECG_WORK", str(tmp_path))
+    assert called(monkeypatch, "data", "likeness", f"zzu={folder}", "--size", "smoke") == 0
+    assert "zzu: told from its twin with an AUROC of " in capsys.readouterr().out
+    (one,) = json.loads((tmp_path / "book/results/data/likeness.json").read_text())["compared"]
+    assert (one["dataset"], one["kind"]) == ("zzu", "twin")
+    assert called(monkeypatch, "data", "likeness", f"ludb={folder}") == 2
+    assert called(monkeypatch, "data", "likeness", f"zzu={folder}", "--size", "big") == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[-2].startswith("pecg: 'ludb' has no twin; there is one of zzu, ptbxl")
+    assert said[-1] == "pecg: There is no size 'big'; there are smoke, demo, study, full."
+
+
+@pytest.mark.parametrize("name", ["ptbxl", "challenge", "cpsc2018", "pe"])
+def test_every_twin_can_be_asked_for_by_name(monkeypatch, capsys, tmp_path, name):
+    assert called(monkeypatch, "data", "twin", name, tmp_path / name, "--size", "smoke") == 0
+    assert f"The twin of {name} is in {tmp_path / name}." in capsys.readouterr().out
+    assert called(monkeypatch, "data", "check", tmp_path / name) == 0
+    assert f"holds {name}, twin: " in capsys.readouterr().out

@@ -287,8 +287,7 @@ def test_simulated_hearts_are_read_as_they_were_made(age_days: int) -> None:
     table = np.array(errors)
     assert np.isnan(table[:, 0]).sum() <= 4  # where P lies on T
     middle = np.nanmedian(table, axis=0)
-    # A wave of the simulator fades; where it ends is a matter of definition.
-    assert np.all(np.abs(middle) < [12, 18, 28, 15]), middle
+    assert np.all(np.abs(middle) < [7, 6, 14, 15]), middle
     spread = np.subtract(*np.nanpercentile(table, [90, 10], axis=0))
     assert np.all(spread < [40, 25, 40, 70]), spread
 
