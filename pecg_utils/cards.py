@@ -66,9 +66,9 @@ def datasets_page() -> str:
         "# Datasets side by side\n\n"
         "Every recording of each folder was opened by its reader.\n\n"
         f"{markdown(pd.DataFrame([_surveyed(one) for one in found['datasets']]))}\n\n"
-        "## What was found wrong\n\n"
-        "How many recordings have each fault. *Shut out* means that a recording cannot be used; "
-        "with any other fault it stays.\n\n"
+        "## Labels, and what was found wrong\n\n"
+        "How many labels occur, how many recordings carry none, and how many have each fault. "
+        "*Shut out* means that a recording cannot be used; with any other fault it stays.\n\n"
         f"{markdown(pd.DataFrame([_faults(one) for one in found['datasets']]))}\n\n"
         "## Recordings with the same samples\n\n"
         f"{len(groups)} groups of recordings agree in their samples. A split by record, patient or "
@@ -87,8 +87,6 @@ def _surveyed(one: dict[str, Any]) -> dict[str, Any]:
         "hours": f"{one['hours']:.1f}",
         "Hz": ", ".join(f"{rate:g}" for rate in one["rates"]),
         "leads": ", ".join(map(str, one["leads"])),
-        "labels": sum(count > 0 for count in one["labels"].values()),
-        "without one": f"{one['unlabelled']:,}",
     }
 
 
@@ -96,7 +94,9 @@ def _faults(one: dict[str, Any]) -> dict[str, Any]:
     faults = pd.DataFrame(one["quality"]["faults"], columns=["record", "fault", "excluded"])
     return {
         "dataset": name(one["dataset"]),
-        "looked at": f"{one['quality']['checked']:,}",
+        "data": f"{{tag}}`{one['kind']}`",
+        "labels": sum(count > 0 for count in one["labels"].values()),
+        "without one": f"{one['unlabelled']:,}",
         "shut out": faults.loc[faults["excluded"].astype(bool), "record"].nunique(),
         **{
             fault: int(faults.loc[faults["fault"] == fault, "record"].nunique())

@@ -267,7 +267,8 @@ def likeness(found: dict[str, Any]) -> "Figure":
 
     found: as `likeness.compare` gives it.
     """
-    figure, axes = _figure(9.5, 6.2, 4, 3)
+    figure, axes = _figure(9.5, 8.0, 4, 3)
+    figure.set_layout_engine("constrained", h_pad=0.09, w_pad=0.06)
     kinds = {"real": INK, "twin": OURS}
     ranges = found["quantiles"]["all ages"]
     for axis, (name, words) in zip(axes, _MEASURED.items(), strict=False):
@@ -277,6 +278,7 @@ def likeness(found: dict[str, Any]) -> "Figure":
             axis.plot([middle], [-place], "o", color=colour, markersize=6)
         axis.set(ylim=(-1.6, 0.6), yticks=[0, -1], title=words)
         axis.set_yticklabels(kinds)
+        axis.margins(x=0.1)
         axis.title.set_fontsize(10)
     spectrum = axes[len(_MEASURED)]
     for kind, colour in kinds.items():

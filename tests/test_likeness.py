@@ -120,6 +120,15 @@ def test_the_page(found: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert f"{value:.2f} ({low:.2f} to {high:.2f})" in text
     assert "[PTB-XL](dataset-ptbxl.md)" in text
     assert "nan" not in text
+    told = found["auroc"]["all of it"]
+    for lower, upper, said in ((0.1, 0.7, "met"), (0.85, 0.9, "missed"), (0.7, 0.9, "too few")):
+        again = {**found, "auroc": {**found["auroc"], "all of it": [told[0], lower, upper]}}
+        (tmp_path / "likeness.json").write_text(json.dumps({"compared": [again]}))
+        assert said in twin_pages.twins_page(tmp_path / "generated").splitlines()[2]
+    (tmp_path / "likeness.json").write_text(json.dumps({"compared": [found]}))
+    for drawn in (tmp_path / "generated").glob("*.svg"):
+        drawn.unlink()
+    text = twin_pages.twins_page(tmp_path / "generated")
     (picture,) = (tmp_path / "generated").glob("likeness-ptbxl-*.svg")
     assert picture.name in text
     before = picture.stat().st_mtime_ns
