@@ -1,4 +1,4 @@
-"""The registry and its four models."""
+"""The registry and its models."""
 
 import inspect
 import subprocess
@@ -17,6 +17,7 @@ SMALL: dict[str, dict[str, object]] = {
     "bilstm": {"hidden": 12, "dropout": 0.0},
     "transformer": {"d_model": 16, "heads": 2, "feedforward": 32, "depth": 1, "dropout": 0.0},
     "mamba2": {"d_model": 16, "d_state": 8, "depth": 1},
+    "cnn_ecg_mamba": {"channels": (8, 8, 16, 16), "depth": 1, "d_state": 4, "drop_path": 0.0},
 }
 
 
@@ -192,6 +193,22 @@ def by_hand(name: str, L: int = 12, C: int = 19, T: int = 300) -> tuple[int, int
         head = D * 64 + 64 * C
         weights = 3 * L * D + D + 2 * (layer + 4 * D + F + D + 4 * D) + head + 64 + C
         return weights, S * 3 * L * D + 2 * (S * layer + 2 * S * S * D) + head
+    if name == "cnn_ecg_mamba":
+        D, N, E, R, S = 384, 16, 768, 24, 1 + -(-T // 8)
+        weights = macs = 0
+        c_in, steps = L, T
+        for c, k, stride in zip((64, 128, 256, D), (15, 7, 5, 3), (2, 2, 2, 1), strict=True):
+            steps = -(-steps // stride)
+            weights += conv(c_in, c, k) + 2 * c
+            macs += conv(c_in, c, k) * steps
+            c_in = c
+        linear = E * (R + 2 * N) + R * E  # to step, B and C, and from the step's low rank
+        one_way = linear + E * (4 + 1) + E + E * N + E  # convolution, bias of the step, A, D
+        block = D * 2 * E + 2 * one_way + E * D + D
+        weights += 1024 * D + D + 24 * block + D + D * C + C
+        scan = E * (4 + N)  # the convolution, and the state into the output
+        macs += 24 * S * (D * 2 * E + 2 * (linear + scan) + E * D) + D * C
+        return weights, macs
     D, N, H, P, Q = 128, 64, 32, 8, 30
     E = H * P
     width = E + 2 * N
@@ -232,7 +249,7 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
     ("name", "leads", "samples", "sizes", "says"),
     [
         ("resnet", 12, 300, {}, "no model 'resnet'. Did you mean resnet1d?"),
-        ("zebra", 12, 300, {}, "There are: resnet1d, bilstm, transformer, mamba2."),
+        ("zebra", 12, 300, {}, "There are: resnet1d, bilstm, transformer, mamba2, cnn_ecg_mamba."),
         ("resnet1d", 12, 300, {"chanels": (1, 2, 3, 4)}, "Did you mean channels?"),
         ("resnet1d", 0, 300, {}, "given 0 leads; it takes 1 to 16"),
         ("resnet1d", 17, 300, {}, "given 17 leads; it takes 1 to 16"),
@@ -248,6 +265,9 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
         ("transformer", 12, 300, {"heads": 3}, "d_model 128 with 3 heads"),
         ("transformer", 12, 300, {"d_model": 9, "heads": 3}, "d_model 9 with 3 heads"),
         ("mamba2", 12, 300, {"headdim": 7}, "headdim 7, which does not divide"),
+        ("cnn_ecg_mamba", 12, 300, {"directions": 3}, "given 3 directions; give 1 or 2"),
+        ("cnn_ecg_mamba", 12, 300, {"pool": "max"}, "given as 'max'; give one of token, mean"),
+        ("cnn_ecg_mamba", 12, 300, {"kernels": (15, 7, 4, 3)}, "given the kernel 4; give odd"),
     ],
 )
 def test_refusals(name: str, leads: int, samples: int, sizes: dict[str, object], says: str) -> None:

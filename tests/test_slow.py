@@ -108,3 +108,16 @@ def _watched(command):
         time.sleep(0.2)
     assert process.returncode == 0
     return time.perf_counter() - begun, peak / 2**20
+
+
+def test_the_papers_block_at_8192_tokens_needs_less_than_six_gigabytes():
+    """Width 384, one layer, a batch of 8, forward and backward."""
+    program = """
+        import torch
+        from pecg_utils.models.vim import VimBlock
+        block, tokens = VimBlock(384, 16, 4, 2), torch.randn(8, 8192, 384, requires_grad=True)
+        block(tokens).sum().backward()
+    """
+    seconds, peak = _watched([sys.executable, "-c", textwrap.dedent(program)])
+    print(f"{seconds:.0f} s, {peak:.0f} MiB, imports included")
+    assert peak < 6000

@@ -20,18 +20,22 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
-NAMES = ("resnet1d", "bilstm", "transformer", "mamba2")
+NAMES = ("resnet1d", "bilstm", "transformer", "mamba2", "cnn_ecg_mamba")
 
 Tag = Literal["paper", "code", "ours"]
 
 
 class Size(NamedTuple):
-    """One keyword of a model: its default, whether *paper*, *code* or *ours*, and from where."""
+    """One keyword of a model: its default, whether *paper*, *code* or *ours*, and from where.
+
+    options: what it can be, where it is a word.
+    """
 
     name: str
-    default: int | float | tuple[int, ...]
+    default: int | float | tuple[int, ...] | str
     tag: Tag
     source: str
+    options: tuple[str, ...] = ()
 
 
 class Choice(NamedTuple):
@@ -95,11 +99,12 @@ def create(name: str, n_leads: int, n_classes: int, n_samples: int, **sizes: obj
     _bounded(name, "leads", n_leads, known.min_leads, known.max_leads)
     _bounded(name, "classes", n_classes, 1, None)
     _bounded(name, "samples", n_samples, known.min_samples, known.max_samples)
-    values: dict[str, Any] = {size.name: size.default for size in known.sizes}
+    listed = {size.name: size for size in known.sizes}
+    values: dict[str, Any] = {key: size.default for key, size in listed.items()}
     for key, value in sizes.items():
-        if key not in values:
+        if key not in listed:
             raise PecgError(f"The model {name} has no size {key!r}. {_nearest(key, values)}")
-        values[key] = _checked(name, key, value, values[key])
+        values[key] = _checked(name, value, listed[key])
     return known.model(n_leads, n_classes, **values)
 
 
@@ -169,9 +174,14 @@ def _bounded(model: str, what: str, value: int, low: int, high: int | None) -> N
         raise PecgError(f"The model {model} was given {value} {what}; it takes {bounds}.")
 
 
-def _checked(model: str, key: str, value: object, default: object) -> object:
+def _checked(model: str, value: object, size: Size) -> object:
     """`value` if it is of the default's kind; counts are from 1, fractions in [0, 1)."""
-    if isinstance(default, tuple):
+    default = size.default
+    if isinstance(default, str):
+        wanted = f"one of {', '.join(size.options)}"
+        if value in size.options:
+            return value
+    elif isinstance(default, tuple):
         wanted = f"{len(default)} whole numbers from 1"
         if isinstance(value, list | tuple) and len(value) == len(default):
             whole = [v for v in value if isinstance(v, int) and not isinstance(v, bool) and v >= 1]
@@ -185,4 +195,6 @@ def _checked(model: str, key: str, value: object, default: object) -> object:
         wanted = "a whole number from 1"
         if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
             return value
-    raise PecgError(f"The size {key} of the model {model} was given as {value!r}; give {wanted}.")
+    raise PecgError(
+        f"The size {size.name} of the model {model} was given as {value!r}; give {wanted}."
+    )

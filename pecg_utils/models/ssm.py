@@ -58,7 +58,7 @@ def ssd(
     Q = min(chunk, T)  # samples to a chunk
     K = -(-T // Q)  # chunks
 
-    with _without_autocast(x.device.type):
+    with without_autocast(x.device.type):
         exact = torch.promote_types(x.dtype, torch.float32)
         dt = dt.to(exact)
         u = x.to(exact) * dt[..., None]  # (batch, T, H, P)
@@ -106,7 +106,7 @@ def ssd(
         return y.to(x.dtype)
 
 
-def _without_autocast(device: str) -> AbstractContextManager[object]:
+def without_autocast(device: str) -> AbstractContextManager[object]:
     """Everything inside runs in the dtypes it is given. The meta device has no autocast to stop."""
     if torch.amp.is_autocast_available(device):
         return torch.autocast(device, enabled=False)

@@ -1,0 +1,98 @@
+"""Vision Mamba's block: a state-space model that reads a sequence forwards and backwards.
+
+Zhu et al. 2024 (arXiv 2401.09417, section 3.2 and algorithm 1). Both directions share the
+projections into and out of the block; the convolution, the projection to step, B and C, and A and D
+are each direction's own. The two results are summed and halved.
+
+Two things go wrong in silence in code that descends from the released one: the backward weights
+are passed over where a slow path is taken, and another norm runs where the fast one cannot be
+imported. There is one path here, and one norm.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pecg_utils.models.mamba2 import DT_RANGE, CausalConv, RmsNorm
+from pecg_utils.models.selective_scan import selective_scan
+
+EPS = 1e-5  # of the norms, as in the released block; torch's own default differs by dtype
+
+
+class Direction(nn.Module):
+    """What one direction has for itself: (B, T, E) -> (B, T, E), causal in that direction."""
+
+    def __init__(self, width: int, d_state: int, conv: int, dt_rank: int) -> None:
+        super().__init__()
+        self.split = [dt_rank, d_state, d_state]
+        self.conv = CausalConv(width, conv)
+        self.x_proj = nn.Linear(width, sum(self.split), bias=False)
+        self.dt_proj = nn.Linear(dt_rank, width)
+        nn.init.uniform_(self.dt_proj.weight, -(dt_rank**-0.5), dt_rank**-0.5)
+        low, high = (math.log(v) for v in DT_RANGE)
+        dt = torch.empty(width).uniform_(low, high).exp()
+        with torch.no_grad():  # softplus gives dt back
+            self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
+        self.A_log = nn.Parameter(torch.arange(1.0, d_state + 1).log().repeat(width, 1))  # (E, N)
+        self.D = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.silu(self.conv(x))  # (B, T, E)
+        low_rank, b, c = self.x_proj(x).split(self.split, dim=-1)
+        dt = F.softplus(self.dt_proj(low_rank).to(self.A_log.dtype))  # (B, T, E)
+        return selective_scan(x, dt, -self.A_log.exp(), b, c, self.D)
+
+
+class VimBlock(nn.Module):
+    """Two directions over one gated projection: (B, T, D) -> (B, T, D).
+
+    `both` false leaves out the backward direction, as an ablation.
+    """
+
+    def __init__(
+        self, d_model: int, d_state: int, conv: int, expand: int, both: bool = True
+    ) -> None:
+        super().__init__()
+        width, dt_rank = expand * d_model, math.ceil(d_model / 16)
+        self.in_proj = nn.Linear(d_model, 2 * width, bias=False)
+        self.forwards = Direction(width, d_state, conv, dt_rank)
+        self.backwards = Direction(width, d_state, conv, dt_rank) if both else None
+        self.out_proj = nn.Linear(width, d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, gate = self.in_proj(x).chunk(2, dim=-1)  # (B, T, E) each
+        y = self.forwards(x)  # (B, T, E)
+        if self.backwards is not None:
+            y = (y + self.backwards(x.flip(1)).flip(1)) / 2
+        out: Tensor = self.out_proj(y * F.silu(gate))  # (B, T, D)
+        return out
+
+
+class DropPath(nn.Module):
+    """Leaves out a whole block for some windows of a batch, in training alone: (B, ...)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device) >= self.rate  # (B, 1, 1)
+        return x * kept / (1 - self.rate)
+
+
+class VimLayer(nn.Module):
+    """A block on the normed tokens, added to the tokens: (B, T, D) -> (B, T, D)."""
+
+    def __init__(self, d_model: int, block: VimBlock, drop_path: float) -> None:
+        super().__init__()
+        self.norm = RmsNorm(d_model, eps=EPS)
+        self.block = block
+        self.drop = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.drop(self.block(self.norm(x)))  # (B, T, D)
+        return y

@@ -1,0 +1,207 @@
+"""The selective scan against its recurrence, and Vision Mamba's block, which has two of them."""
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pecg_utils.models import selective_scan as scanning
+from pecg_utils.models.cnn_ecg_mamba import Answer, Places
+from pecg_utils.models.selective_scan import selective_scan
+from pecg_utils.models.vim import DropPath, VimBlock, VimLayer
+
+
+@pytest.fixture(autouse=True)
+def _seeded_on_one_thread() -> Iterator[None]:
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def recurrence(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    """The definition, sample after sample."""
+    state, out = torch.zeros(len(u), *A.shape, dtype=u.dtype), []
+    for t in range(u.shape[1]):
+        new = (dt[:, t] * u[:, t])[:, :, None] * B[:, t, None]  # (batch, E, N)
+        state = (dt[:, t, :, None] * A).exp() * state + new
+        out.append((state * C[:, t, None]).sum(-1) + D * u[:, t])
+    return torch.stack(out, 1)
+
+
+def inputs(T: int, batch: int = 2, E: int = 3, N: int = 4, dtype=torch.float64) -> list[Tensor]:
+    """u, dt, A, B, C, D with decays from nearly none to nearly all at once."""
+    draw = torch.Generator().manual_seed(T)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draw, dtype=torch.float64)
+
+    dt = nn.functional.softplus(normal(batch, T, E) * 2 - 1)
+    A = -normal(E, N).exp()
+    given = [normal(batch, T, E), dt, A, normal(batch, T, N), normal(batch, T, N), normal(E)]
+    return [v.to(dtype).requires_grad_() for v in given]
+
+
+@pytest.fixture(params=[1, 24, 24 * 7, 1 << 19], ids="cached {}".format)
+def cached(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Chunks of one step, of one, of seven, and of all."""
+    monkeypatch.setattr(scanning, "CACHED", request.param)
+    return int(request.param)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 50, 300])
+def test_equals_the_recurrence(length: int, cached: int) -> None:
+    given = inputs(length)
+    assert (selective_scan(*given) - recurrence(*given)).abs().max() < 1e-10
+
+
+def test_gradients(cached: int) -> None:
+    assert torch.autograd.gradcheck(selective_scan, inputs(9))
+
+
+def test_gradients_are_those_of_the_recurrence(cached: int) -> None:
+    given = inputs(60)
+    weights = torch.randn(2, 60, 3, dtype=torch.float64)
+    ours = torch.autograd.grad((selective_scan(*given) * weights).sum(), given)
+    theirs = torch.autograd.grad((recurrence(*given) * weights).sum(), given)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_no_output_sees_a_later_sample() -> None:
+    given = [v.detach() for v in inputs(100)]
+    first = selective_scan(*given)
+    for place in (0, 1, 3, 4):
+        given[place][:, 53] += 1
+    second = selective_scan(*given)
+    assert torch.equal(first[:, :53], second[:, :53])
+    assert not torch.allclose(first[:, 53:], second[:, 53:])
+
+
+def test_half_precision_is_summed_in_float32() -> None:
+    given = [v.detach().to(torch.bfloat16) for v in inputs(4000)]
+    exact = recurrence(*(v.double() for v in given))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = selective_scan(*given)
+    assert y.dtype == torch.bfloat16
+    assert torch.allclose(y.double(), exact, rtol=0.01, atol=0.02)
+
+
+def test_memory_is_that_of_the_tokens_and_not_of_the_states() -> None:
+    """Kept for the backward pass: arrays of T × E, and the states at the chunks' starts."""
+    kept: list[int] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    for length in (1000, 2000):
+        given = inputs(length, 4, 64, 16, torch.float32)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            selective_scan(*given)
+    all_states = 4 * 2000 * 64 * 16
+    assert sum(kept) < all_states / 2
+
+
+def test_the_papers_block_at_8192_tokens_would_need_less_than_six_gigabytes() -> None:
+    """A quarter of the length and one sequence here; the whole of it is in test_slow.py."""
+    program = """
+        import resource, torch
+        from pecg_utils.models.vim import VimBlock
+        block = VimBlock(384, 16, 4, 2)
+        tokens = torch.randn(1, 2048, 384, requires_grad=True)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        block(tokens).sum().backward()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    used = int(done.stdout) / (2**10 if sys.platform == "linux" else 2**20)  # MiB
+    assert 8 * 4 * used < 6000
+
+
+# Vision Mamba's block
+
+
+def block(both: bool = True) -> VimBlock:
+    return VimBlock(32, 4, 4, 2, both)
+
+
+def test_every_weight_of_both_directions_gets_a_gradient() -> None:
+    made = block()
+    made(torch.randn(2, 20, 32)).square().sum().backward()
+    names = dict(made.named_parameters())
+    assert sum(name.startswith("backwards.") for name in names) == 7
+    assert [name for name, p in names.items() if p.grad is None or not p.grad.any()] == []
+
+
+def test_reversing_time_mirrors_a_block_with_tied_weights() -> None:
+    made = block()
+    made.backwards.load_state_dict(made.forwards.state_dict())
+    tokens = torch.randn(2, 21, 32)
+    torch.testing.assert_close(made(tokens.flip(1)), made(tokens).flip(1))
+    made.backwards.A_log.data += 1  # and with other weights it does not
+    assert not torch.allclose(made(tokens.flip(1)), made(tokens).flip(1), atol=1e-4)
+
+
+def test_two_directions_see_the_whole_sequence_and_one_the_past_alone() -> None:
+    tokens = torch.randn(1, 30, 32)
+    changed = tokens.clone()
+    changed[:, 20] += 1
+    both, one = block(), block(both=False)
+    assert not torch.allclose(both(tokens)[:, 5], both(changed)[:, 5], atol=1e-7)
+    assert torch.equal(one(tokens)[:, :20], one(changed)[:, :20])
+
+
+def test_the_sum_of_both_is_halved() -> None:
+    made = block()
+    tokens = torch.randn(1, 12, 32)
+    x, gate = made.in_proj(tokens).chunk(2, -1)
+    ahead, back = made.forwards(x), made.backwards(x.flip(1)).flip(1)
+    expected = made.out_proj((ahead + back) / 2 * nn.functional.silu(gate))
+    torch.testing.assert_close(made(tokens), expected)
+
+
+def test_the_norm_is_an_rms_norm() -> None:
+    norm = VimLayer(32, block(), 0.0).norm
+    tokens = torch.randn(2, 5, 32) + 3  # a layer norm would take the mean away
+    expected = tokens / (tokens.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(norm(tokens), expected)
+
+
+def test_steps_and_decays_begin_as_published() -> None:
+    one = block().forwards
+    dt = nn.functional.softplus(one.dt_proj.bias)
+    assert 1e-3 <= dt.min() < dt.max() <= 0.1
+    torch.testing.assert_close(one.A_log.exp(), torch.arange(1.0, 5).repeat(64, 1))
+    assert (one.D == 1).all()
+    assert one.dt_proj.in_features == 2  # the model's width over 16
+
+
+def test_blocks_are_dropped_in_training_alone_and_keep_the_mean() -> None:
+    drop = DropPath(0.25)
+    tokens = torch.ones(4000, 2, 3)
+    dropped = drop(tokens)
+    gone = (dropped == 0).all(dim=(1, 2))
+    assert 0.2 < gone.float().mean() < 0.3
+    assert dropped.mean() == pytest.approx(1, abs=0.05)
+    assert torch.equal(drop.eval()(tokens), tokens)
+
+
+@pytest.mark.parametrize("length", [1, 2, 9, 10])
+def test_the_class_token_stands_in_the_middle_and_answers(length: int) -> None:
+    places = Places(4, 10)
+    made = places(torch.zeros(2, length, 4))
+    assert made.shape == (2, length + 1, 4)
+    assert torch.equal(made[:, length // 2], places.token.expand(2, 1, 4)[:, 0])
+    answer = Answer(4, mean=False)
+    torch.testing.assert_close(answer(made), answer.norm(made[:, length // 2]))
+    mean = Answer(4, mean=True)
+    torch.testing.assert_close(mean(made), mean.norm(made).mean(1))
