@@ -55,12 +55,14 @@ def gpu() -> str:
 
 
 def state_space_backend() -> str:
-    """Which code runs the state-space models here. It is torch everywhere as yet."""
-    try:
-        kernels = f"mamba-ssm {metadata.version('mamba-ssm')} is installed and not used"
-    except metadata.PackageNotFoundError:
-        kernels = "mamba-ssm is not installed"
-    return f"chunked matrix products in torch ({kernels})"
+    """Which code runs the state-space models here."""
+    import torch
+
+    from pecg_utils.models import kernels
+
+    if not torch.cuda.is_available():
+        return "torch, on the processor"
+    return kernels.state()
 
 
 def peak_memory_mib() -> float:

@@ -18,20 +18,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pecg_utils.models import kernels
+from pecg_utils.models.kernels import Backend
 from pecg_utils.models.ssm import without_autocast
 
 CACHED = 1 << 19  # numbers in the arrays of one chunk; see the table in `selective_scan`
 
 
 def selective_scan(
-    u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None = None
+    u: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    backend: Backend = "auto",
 ) -> Tensor:
     """The selective scan of u (batch, T, E): (batch, T, E) in the dtype of u.
 
     dt: (batch, T, E), not negative. A: (E, N), negative. B and C: (batch, T, N). D: (E,). Any T.
     Half precisions are computed in float32 throughout, under autocast too. Gradients are of the
-    first order.
+    first order. backend: "auto" takes mamba-ssm's kernel where it can run, `kernels` says where.
+
+    Raises PecgError for a backend that is unknown or not there.
     """
+    if kernels.use(u, backend, kernels.SCAN):
+        return kernels.scan(u, dt, A, B, C, D)
     exact = torch.promote_types(u.dtype, torch.float32)
     with without_autocast(u.device.type):
         given = [v.to(exact) for v in (u, dt, A, B, C)]

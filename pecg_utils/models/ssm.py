@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pecg_utils.models import kernels
+from pecg_utils.models.kernels import Backend
+
 
 def ssd(
     x: Tensor,
@@ -15,6 +18,7 @@ def ssd(
     C: Tensor,
     D: Tensor | None = None,
     chunk: int = 25,
+    backend: Backend = "auto",
 ) -> Tensor:
     """Mamba-2's state-space duality: a linear recurrence, computed as matrix products.
 
@@ -46,7 +50,10 @@ def ssd(
     ============== ==== ==== ==== ==== ==== ==== ==== ====
 
 
-    Raises ValueError when `chunk` is below 1 or G does not divide H.
+    backend: "auto" takes mamba-ssm's kernel where it can run, `kernels` says where.
+
+    Raises ValueError when `chunk` is below 1 or G does not divide H, and PecgError for a backend
+    that is unknown or not there.
     """
     batch, T, H, P = x.shape
     G, N = B.shape[2:]
@@ -54,6 +61,8 @@ def ssd(
         raise ValueError(f"chunk is {chunk}; it must be at least 1")
     if H % G:
         raise ValueError(f"{G} groups do not divide {H} heads")
+    if kernels.use(x, backend, kernels.DUALITY):
+        return kernels.duality(x, dt, A, B, C, D)
     R = H // G  # heads to a group
     Q = min(chunk, T)  # samples to a chunk
     K = -(-T // Q)  # chunks

@@ -1,0 +1,100 @@
+"""Which code a state-space model runs on. The kernels themselves want a GPU: `make gpu`."""
+
+import sys
+from types import ModuleType
+
+import pytest
+import torch
+from torch import Tensor
+
+from pecg_utils import machine
+from pecg_utils.errors import PecgError
+from pecg_utils.models import kernels
+from pecg_utils.models.selective_scan import selective_scan
+from pecg_utils.models.ssm import ssd
+
+
+class OnCuda(Tensor):
+    """A tensor that says that it lies on a GPU."""
+
+    is_cuda = True
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch):
+    """mamba-ssm as it would be found: its two functions, by its own arguments, in torch."""
+
+    def selective_scan_fn(u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False):
+        assert delta_bias is None
+        assert not delta_softplus
+        given = [v.as_subclass(Tensor).transpose(1, 2) for v in (u, delta, B, C)]
+        y = selective_scan(given[0], given[1], A, given[2], given[3], D, backend="torch")
+        return y.transpose(1, 2)
+
+    def mamba_chunk_scan_combined(x, dt, A, B, C, chunk_size, D=None):
+        return ssd(x.as_subclass(Tensor), dt, A, B, C, D, backend="torch")
+
+    found = {
+        kernels.SCAN: {"selective_scan_fn": selective_scan_fn},
+        kernels.DUALITY: {"mamba_chunk_scan_combined": mamba_chunk_scan_combined},
+    }
+    for name, contents in found.items():
+        module = ModuleType(name)
+        module.__dict__.update(contents)
+        for parent in ("mamba_ssm", name.rpartition(".")[0]):
+            monkeypatch.setitem(sys.modules, parent, ModuleType(parent))
+        monkeypatch.setitem(sys.modules, name, module)
+    kernels._imported.cache_clear()
+    yield
+    kernels._imported.cache_clear()
+
+
+def scan_inputs() -> list[Tensor]:
+    torch.manual_seed(1)
+    u, dt = torch.randn(2, 9, 6), torch.rand(2, 9, 6)
+    return [u, dt, -torch.rand(6, 4), torch.randn(2, 9, 4), torch.randn(2, 9, 4), torch.randn(6)]
+
+
+def duality_inputs() -> list[Tensor]:
+    torch.manual_seed(2)
+    x, dt, A = torch.randn(2, 9, 4, 3), torch.rand(2, 9, 4), -torch.rand(4)
+    return [x, dt, A, torch.randn(2, 9, 1, 5), torch.randn(2, 9, 1, 5), torch.randn(4)]
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"), [(selective_scan, scan_inputs), (ssd, duality_inputs)]
+)
+def test_kernels_get_what_they_want_and_give_the_same(installed, function, inputs) -> None:
+    given = inputs()
+    expected = function(*given, backend="torch")
+    on_gpu = [given[0].as_subclass(OnCuda), *given[1:]]
+    for backend in ("auto", "mamba-ssm"):
+        torch.testing.assert_close(function(*on_gpu, backend=backend).as_subclass(Tensor), expected)
+
+
+def test_auto_takes_the_kernels_on_a_gpu_alone(installed) -> None:
+    tensor = torch.zeros(1)
+    assert kernels.use(tensor.as_subclass(OnCuda), "auto", kernels.SCAN)
+    assert not kernels.use(tensor.as_subclass(OnCuda), "torch", kernels.SCAN)
+    assert not kernels.use(tensor, "auto", kernels.SCAN)
+    assert kernels.state() == "mamba-ssm's kernels on a GPU"
+
+
+def test_kernels_that_are_not_there_are_no_silent_fallback() -> None:
+    kernels._imported.cache_clear()
+    tensor = torch.zeros(1)
+    with pytest.raises(PecgError, match="the data is on no CUDA device"):
+        kernels.use(tensor, "mamba-ssm", kernels.SCAN)
+    with pytest.raises(PecgError, match="There is no backend 'cuda'; there are auto, torch"):
+        selective_scan(*scan_inputs(), backend="cuda")
+    if kernels._imported(kernels.SCAN) is None:
+        with pytest.raises(PecgError, match="mamba-ssm cannot be imported"):
+            kernels.use(tensor.as_subclass(OnCuda), "mamba-ssm", kernels.SCAN)
+        assert kernels.state().startswith("torch; mamba-ssm's kernels are not there")
+
+
+def test_the_record_says_what_runs_here(monkeypatch: pytest.MonkeyPatch, installed) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert machine.state_space_backend() == "torch, on the processor"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert machine.state_space_backend() == "mamba-ssm's kernels on a GPU"
