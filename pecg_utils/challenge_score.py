@@ -39,7 +39,7 @@ Groups: TypeAlias = Sequence[Hashable] | NDArray[np.generic] | pd.Series
 Table: TypeAlias = ArrayLike | pd.DataFrame
 
 NORMAL = "NSR"
-_BLOCK = 128  # resamples at a time, so that their float64 copy stays small
+_BLOCK = 1024  # records at a time, so that the float64 copy of their draws stays small
 
 
 def weights(year: int = 2021, path: Path | None = None) -> pd.DataFrame:
@@ -111,8 +111,9 @@ def intervals(
     if len(set(groups)) < 2:
         return value, float("nan"), float("nan")
     parts = np.stack([above, gain])  # (2, N)
-    blocks = [drawn[:, start : start + _BLOCK] for start in range(0, resamples, _BLOCK)]
-    sums = np.concatenate([parts @ block.astype(np.float64) for block in blocks], axis=1)  # (2, R)
+    sums = np.zeros((2, resamples))  # (2, R)
+    for start in range(0, len(above), _BLOCK):
+        sums += parts[:, start : start + _BLOCK] @ drawn[start : start + _BLOCK]
     values = _ratio(sums[0], sums[1], undefined=np.nan)  # (R,)
     values = values[np.isfinite(values)]
     low, high = np.quantile(values, [0.025, 0.975]) if len(values) else (np.nan, np.nan)
@@ -163,12 +164,12 @@ def _check_weights(table: pd.DataFrame, names: Sequence[str], where: str) -> Non
 def check_order(tables: Sequence[Table], weights: pd.DataFrame) -> None:
     """Raise PecgError unless the weights' classes are those of the tables' columns, in order.
 
-    A bare array is taken to have the order of the Challenge's classes, of 2021 or 2020.
+    The columns of a bare array are the Challenge's classes, of 2020 where it has 24, else of 2021.
     """
     years = [list(challenge.class_names(year)) for year in (2021, 2020)]
     for table in tables:
         if isinstance(table, pd.DataFrame):
             names = list(table.columns)
         else:
-            names = next((n for n in years if len(n) == len(weights.columns)), years[0])
+            names = next((n for n in years if np.shape(table)[1:] == (len(n),)), years[0])
         _check_weights(weights, names, "the weights")
