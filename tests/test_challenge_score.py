@@ -257,10 +257,11 @@ def test_thresholds_see_the_given_records_alone():
     alone = thresholds(targets[:150], probabilities[:150], W)
     thresholds(targets, probabilities, W)
     np.testing.assert_array_equal(thresholds(targets[:150], probabilities[:150], W), alone)
-    # Patient 0 with his record five times over changes nothing where patients count the same.
-    rows = np.concatenate([np.zeros(4, dtype=int), np.arange(150)])
+    # A patient whose record is there 300 times changes nothing where patients count the same.
+    rows = np.concatenate([np.zeros(299, dtype=int), np.arange(150)])
     many = thresholds(targets[rows], probabilities[rows], W, groups=rows)
     np.testing.assert_allclose(many, alone)
+    assert not np.allclose(thresholds(targets[rows], probabilities[rows], W), alone)
 
 
 def test_neighbouring_probabilities_are_told_apart():
