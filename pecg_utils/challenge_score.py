@@ -47,8 +47,8 @@ def weights(year: int = 2021, path: Path | None = None) -> pd.DataFrame:
 
     The classes are those of `challenge.class_names(year)`, in that order: 26 in 2021, 24 in 2020.
     The weights of 2020 are those of 2021 without BBB and PRWP, where LBBB stands for the later
-    CLBBB|LBBB; they equal the weights.csv of 2020 number by number, read in a copy that a team keeps. `path` reads
-    another CSV of the same form, comments behind '#'.
+    CLBBB|LBBB; they equal the weights.csv of 2020 number by number, as read in a team's copy of
+    it. `path` reads another CSV of the same form, comments behind '#'.
 
     Raises PecgError for another year, and for a file that does not hold a finite number for each
     pair of these classes, or not in this order, rows and columns alike.
