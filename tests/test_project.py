@@ -32,6 +32,8 @@ ORDER = [
     ["ledger"],
     ["claims", "plots", "cards"],
     ["trial", "likeness"],
+    ["challenge_thresholds"],
+    ["challenge_score"],
     ["diagrams", "bootstrap", "machine"],
     ["train", "metrics"],
     ["chapters", "keys", "losses", "measure", "models", "data", "twins"],
