@@ -11,6 +11,17 @@ product. Here the time loop is one fused multiply-add a step over the whole batc
 are written once; all else (decays, inputs, outputs, gradients) is computed a chunk at a time, as
 large as the processor's cache. The backward pass keeps the state at each chunk's start alone and
 computes the others again, so that memory grows with T times E, not with T times E times N.
+
+Forward and backward on two cores at E 128 and N 16, in seconds, beside what else was tried:
+
+======================================== ======== ========= ========
+batch × T                                16 × 256 16 × 1024 2 × 8192
+======================================== ======== ========= ========
+this                                         0.09      0.27     0.40
+a loop over the steps, each recorded         0.13      0.55     2.8
+chunks of 16 as sums of exp(-A dt) times     0.17      0.90     4.3
+doubling, a scan in log T passes             1.3       12       22
+======================================== ======== ========= ========
 """
 
 from typing import Any
@@ -22,7 +33,8 @@ from pecg_utils.models import kernels
 from pecg_utils.models.kernels import Backend
 from pecg_utils.models.ssm import without_autocast
 
-CACHED = 1 << 19  # numbers in the arrays of one chunk; see the table in `selective_scan`
+# Numbers in the arrays of one chunk; an eighth or eight times as many cost a quarter more.
+CACHED = 1 << 19
 
 
 def selective_scan(
