@@ -31,7 +31,7 @@ test: $(VENV)/.installed ## make the environment and run the tests
 	$(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(VENV)/.installed ## the proofs that take minutes: the full-size twin, the memory of its windows
-	$(BIN)/python -m pytest -m slow --durations=0
+	$(BIN)/python -m pytest -m slow -rP
 
 lint: $(VENV)/.installed ## ruff, mypy, and notebooks without outputs
 	$(BIN)/ruff check .
