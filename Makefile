@@ -53,6 +53,7 @@ format: $(VENV)/.installed ## format the code, strip the notebooks
 	@touch $@
 
 bench: .venv-bench/.installed ## speed beside what one would use instead, in one run
+	rm -rf _data/twins/zzu-bench
 	.venv-bench/bin/pecg data twin zzu _data/twins/zzu-bench
 	.venv-bench/bin/python tests/bench/bench.py --data _data/twins/zzu-bench
 

@@ -198,7 +198,8 @@ def _children() -> str:
         + "### Normal values by age\n\n"
         "{tag}`ours`, up to 14 years after {cite}`rijnbeek2001limits` and "
         "{cite}`davignon1980normal`: rounded medians and deviations. From 18 years on they are set "
-        "so that what is measured in PTB-XL's twin meets its first 500 recordings. Age in days, "
+        "so that what is measured in PTB-XL's twin comes [near](twins.md) to its first 500 "
+        "recordings. Age in days, "
         "rate a minute, intervals in ms, axis in degrees, amplitudes in mV.\n\n"
         f":::{{dropdown}} The table of normal values\n{_KEY}\n\n{markdown(norms)}\n:::\n"
     )

@@ -10,9 +10,10 @@ no better than calling everyone normal, and it may be negative (Perez Alday et a
 al. 2021). A wrong answer still earns its weight, which is higher for classes of like treatment.
 
 The edges are those of the organisers' program (evaluate_model.py of the repository
-physionetchallenges/evaluation-2021, and 2020's last one likewise): a record without labels or
+physionetchallenges/evaluation-2021): a record without labels or
 without answers adds nothing, and the score is 0 where inactive answers are as good as correct
-ones, as when every record is of sinus rhythm alone or has no label.
+ones, as when every record is of sinus rhythm alone or has no label (versions of 2020's program give
+NaN there).
 
 Every record adds its own part to s, (its row of L w, times O, summed) / |L ∪ O|. So no A is ever
 made, and a resample of patients is a weighted sum of parts.

@@ -115,7 +115,9 @@ def fetch(name: str, folder: Path) -> None:
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--size", default="demo", help="smoke, demo (the default), study or full.")
-@click.option("--seed", default=0, help="Another seed gives another twin.")
+@click.option(
+    "--seed", default=0, type=click.IntRange(min=0), help="Another seed gives another twin."
+)
 def twin(name: str, folder: Path, size: str, seed: int) -> None:
     """Write the twin of the dataset NAME into FOLDER."""
     from pecg_utils.twins import TWINS
@@ -155,7 +157,8 @@ def check(folder: Path) -> None:
         raise PecgError(f"{folder} is no folder.")
     dataset = open_dataset(recognise(folder), folder)
     click.echo(f"{folder} holds {dataset.name}, {dataset.kind}: {len(dataset.table):,} recordings.")
-    for sentence in missing(dataset) or ["Nothing of the release is missing."]:
+    whole = "It is simulated." if dataset.kind == "twin" else "Nothing of the release is missing."
+    for sentence in missing(dataset) or [whole]:
         click.echo(sentence)
     for chapter in chapters.CHAPTERS:
         click.echo(f"{chapter}: {ledger.use(chapter, dataset)}")
@@ -191,6 +194,7 @@ def likeness(folders: tuple[str, ...], size: str) -> None:
     from pecg_utils import files, ledger
     from pecg_utils.data import open_dataset
     from pecg_utils.likeness import compare
+    from pecg_utils.twins import writing
 
     pairs = _pairs(folders)
     compared = []
@@ -199,7 +203,8 @@ def likeness(folders: tuple[str, ...], size: str) -> None:
         compared.append(compare(open_dataset(name, folder), open_dataset(name, twin_folder)))
         told = compared[-1]["auroc"]["all of it"][0]
         click.echo(f"{name}: told from its twin with an AUROC of {told:.2f}")
-    files.write_text(places.likeness(), json.dumps({"compared": compared}, indent=1) + "\n")
+    found = {"simulator": writing.sources(), "size": size, "compared": compared}
+    files.write_text(places.likeness(), json.dumps(found, indent=1) + "\n")
     click.echo(f"Kept: {places.likeness()}")
 
 

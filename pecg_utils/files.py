@@ -16,6 +16,12 @@ import numpy.typing as npt
 
 from pecg_utils.errors import PecgError
 
+# The place is not to be written to, or is none.
+_CANNOT = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP),
+)
+
 
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
@@ -43,7 +49,7 @@ def whole(target: Path) -> Iterator[Path]:
                 f"The disk is full: {target} could not be written, and nothing of it was kept. "
                 "Free some space and run again."
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in _CANNOT:
             raise PecgError(
                 f"{target} cannot be written: {error.strerror} ({error.filename}). "
                 "Choose another folder."

@@ -18,6 +18,7 @@ import pandas as pd
 
 from pecg_utils import bootstrap, progress
 from pecg_utils.data.recording import UNKNOWN, Dataset
+from pecg_utils.data.windows import data_fingerprint
 from pecg_utils.errors import PecgError
 from pecg_utils.measure import as_row, measure
 
@@ -43,9 +44,9 @@ def compare(real: Dataset, twin: Dataset, most: int = 600, seed: int = 0) -> dic
     """Measure both datasets and have a classifier tell them apart; for JSON.
 
     most: real recordings that are measured, and as many of the twin's, or some for each where there
-    are few. Gives how many were matched, `auroc` by what the
-    classifier saw (value and 95 % interval over patients), the 10th, 50th and 90th percentile of
-    each measurement by age band, and those of the spectrum.
+    are few. A recording of no named patient counts as a patient. Gives how many were matched,
+    `auroc` by what the classifier saw (value and 95 % interval over patients), the 10th, 50th and
+    90th percentile of each measurement by age band, and those of the spectrum.
 
     Raises PecgError when too few recordings can be matched.
     """
@@ -67,6 +68,7 @@ def compare(real: Dataset, twin: Dataset, most: int = 600, seed: int = 0) -> dic
         "dataset": real.name,
         "real": len(chosen_real),
         "kind": real.kind,
+        "fingerprints": {"real": data_fingerprint(real), "twin": data_fingerprint(twin)},
         "twin": len(chosen_twin),
         "auroc": {what: _told_apart(found, names, seed) for what, names in seen.items()},
         "quantiles": _quantiles(found, [*READ, *waves]),
@@ -83,7 +85,8 @@ def compare(real: Dataset, twin: Dataset, most: int = 600, seed: int = 0) -> dic
 def measured(dataset: Dataset, rows: Sequence[int]) -> pd.DataFrame:
     """What is measured in the first ten seconds of each of `rows`, one row a recording.
 
-    A recording that cannot be read, or in which no three beats are found, has NaN throughout.
+    A recording that cannot be read has NaN throughout; one without three beats has its spectrum
+    alone.
     """
     found = []
     names = dataset.table["record"].tolist()
@@ -107,7 +110,9 @@ def _spectrum(signal: npt.NDArray[np.float32], fs: float) -> dict[str, float]:
     """The power in each band, log10 of mV² a Hz, the median over the leads."""
     from scipy.signal import welch
 
-    hertz, power = welch(signal, fs, nperseg=round(4 * fs), axis=0, detrend="linear")  # (f, L)
+    hertz, power = welch(
+        signal, fs, nperseg=min(round(4 * fs), len(signal)), axis=0, detrend="linear"
+    )  # (f, L)
     middle = np.median(power, axis=1)  # (f,)
     found = {}
     for low, high in pairwise(HERTZ):

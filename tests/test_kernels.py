@@ -27,11 +27,13 @@ def installed(monkeypatch: pytest.MonkeyPatch):
     def selective_scan_fn(u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False):
         assert delta_bias is None
         assert not delta_softplus
+        assert {v.dtype for v in (u, delta, A, B, C, D)} == {torch.float32}
         given = [v.as_subclass(Tensor).transpose(1, 2) for v in (u, delta, B, C)]
         y = selective_scan(given[0], given[1], A, given[2], given[3], D, backend="torch")
         return y.transpose(1, 2)
 
     def mamba_chunk_scan_combined(x, dt, A, B, C, chunk_size, D=None):
+        assert {v.dtype for v in (x, dt, A, B, C, D)} == {torch.float32}
         return ssd(x.as_subclass(Tensor), dt, A, B, C, D, backend="torch")
 
     found = {
@@ -70,6 +72,10 @@ def test_kernels_get_what_they_want_and_give_the_same(installed, function, input
     on_gpu = [given[0].as_subclass(OnCuda), *given[1:]]
     for backend in ("auto", "mamba-ssm"):
         torch.testing.assert_close(function(*on_gpu, backend=backend).as_subclass(Tensor), expected)
+    half = [v.to(torch.bfloat16) for v in given[:2]]  # as autocast may leave some of them
+    found = function(half[0].as_subclass(OnCuda), half[1], *given[2:])
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.as_subclass(Tensor).float(), expected, rtol=0.05, atol=0.1)
 
 
 def test_auto_takes_the_kernels_on_a_gpu_alone(installed) -> None:
@@ -77,7 +83,13 @@ def test_auto_takes_the_kernels_on_a_gpu_alone(installed) -> None:
     assert kernels.use(tensor.as_subclass(OnCuda), "auto", kernels.SCAN)
     assert not kernels.use(tensor.as_subclass(OnCuda), "torch", kernels.SCAN)
     assert not kernels.use(tensor, "auto", kernels.SCAN)
-    assert kernels.state() == "mamba-ssm's kernels on a GPU"
+    assert kernels.state() == "scan by mamba-ssm, duality by mamba-ssm"
+
+
+def test_what_cannot_be_imported_is_said_with_its_reason(installed, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, kernels.DUALITY, None)
+    kernels._imported.cache_clear()
+    assert kernels.state().startswith("scan by mamba-ssm, duality by torch (import of mamba_ssm")
 
 
 def test_kernels_that_are_not_there_are_no_silent_fallback() -> None:
@@ -87,14 +99,14 @@ def test_kernels_that_are_not_there_are_no_silent_fallback() -> None:
         kernels.use(tensor, "mamba-ssm", kernels.SCAN)
     with pytest.raises(PecgError, match="There is no backend 'cuda'; there are auto, torch"):
         selective_scan(*scan_inputs(), backend="cuda")
-    if kernels._imported(kernels.SCAN) is None:
+    if not kernels._there(kernels.SCAN):
         with pytest.raises(PecgError, match="mamba-ssm cannot be imported"):
             kernels.use(tensor.as_subclass(OnCuda), "mamba-ssm", kernels.SCAN)
-        assert kernels.state().startswith("torch; mamba-ssm's kernels are not there")
+        assert kernels.state().startswith("scan by torch (")
 
 
 def test_the_record_says_what_runs_here(monkeypatch: pytest.MonkeyPatch, installed) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert machine.state_space_backend() == "torch, on the processor"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert machine.state_space_backend() == "mamba-ssm's kernels on a GPU"
+    assert machine.state_space_backend() == "scan by mamba-ssm, duality by mamba-ssm"

@@ -12,7 +12,7 @@ from pecg_utils import likeness, places, twin_pages
 from pecg_utils.data import open_dataset
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
-from pecg_utils.twins import ptbxl
+from pecg_utils.twins import ptbxl, writing
 
 GROUPS = {"intervals", "heights", "spectrum", "all of it"}
 
@@ -110,11 +110,28 @@ def test_a_recording_that_cannot_be_read_is_nan(
     assert some["rate"].notna().all()
 
 
+def kept(found: dict, simulator: str | None = None) -> dict:
+    return {
+        "simulator": simulator or writing.sources(),
+        "size": "study",
+        "compared": [found],
+    }
+
+
+def test_a_page_of_another_simulator_says_so(
+    found: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "likeness", lambda: tmp_path / "likeness.json")
+    for simulator, says in ((None, "Twins of size `study`"), ("0" * 12, "It has changed since")):
+        (tmp_path / "likeness.json").write_text(json.dumps(kept(found, simulator)))
+        assert says in twin_pages.twins_page(tmp_path)
+
+
 def test_the_page(found: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PECG_HOME", str(tmp_path))
     monkeypatch.setattr(places, "likeness", lambda: tmp_path / "likeness.json")
     assert "No twin was compared yet." in twin_pages.twins_page(tmp_path)
-    (tmp_path / "likeness.json").write_text(json.dumps({"compared": [found]}))
+    (tmp_path / "likeness.json").write_text(json.dumps(kept(found)))
     text = twin_pages.twins_page(tmp_path / "generated")
     value, low, high = found["auroc"]["heights"]
     assert f"{value:.2f} ({low:.2f} to {high:.2f})" in text
@@ -123,9 +140,9 @@ def test_the_page(found: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     told = found["auroc"]["all of it"]
     for lower, upper, said in ((0.1, 0.7, "met"), (0.85, 0.9, "missed"), (0.7, 0.9, "too few")):
         again = {**found, "auroc": {**found["auroc"], "all of it": [told[0], lower, upper]}}
-        (tmp_path / "likeness.json").write_text(json.dumps({"compared": [again]}))
+        (tmp_path / "likeness.json").write_text(json.dumps(kept(again)))
         assert said in twin_pages.twins_page(tmp_path / "generated").splitlines()[2]
-    (tmp_path / "likeness.json").write_text(json.dumps({"compared": [found]}))
+    (tmp_path / "likeness.json").write_text(json.dumps(kept(found)))
     for drawn in (tmp_path / "generated").glob("*.svg"):
         drawn.unlink()
     text = twin_pages.twins_page(tmp_path / "generated")

@@ -77,7 +77,7 @@ def open_folder(root: Path) -> Dataset:
     return Dataset(
         name="pe",
         root=root,
-        kind=kind_of(root, "pe", len(table) == RELEASE_RECORDINGS),
+        kind=kind_of(root, "pe", whole=False),  # whatever is here, it is not the paper's set
         table=table,
         labels=pd.DataFrame({"PE": cells["pe"] == "1"}),
         label_names=LABELS,

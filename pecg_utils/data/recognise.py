@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from pecg_utils import progress
-from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, pe, ptbxl, zzu
+from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, ptbxl, zzu
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 
@@ -18,7 +18,6 @@ RELEASES = {
     "leipzig": leipzig.RELEASE_RECORDINGS,
     "ludb": ludb.RELEASE_RECORDINGS,
     "mitdb": mitdb.RELEASE_RECORDINGS,
-    "pe": pe.RELEASE_RECORDINGS,
 }
 _MARKS = {
     "zzu": "AttributesDictionary.csv",
@@ -59,8 +58,8 @@ def missing(dataset: Dataset) -> list[str]:
     it lists is compared with it.
     """
     found = []
-    listed, whole = len(dataset.table), RELEASES[dataset.name]
-    if dataset.kind == "subset":
+    listed, whole = len(dataset.table), RELEASES.get(dataset.name)
+    if dataset.kind == "subset" and whole:  # a hospital's own recordings are part of no release
         found.append(f"{listed:,} of the release's {whole:,} recordings are listed.")
     paths = [dataset.root / str(path) for path in dataset.table["path"]]
     for what, suffixes in (("header", (".hea",)), ("signal file", _SUFFIXES)):

@@ -168,7 +168,7 @@ ENTRY = Entry(
         Size("expand", 2, "ours", VIM),
         Size("directions", 2, "paper", "arXiv 2510.13046, abstract: a Vision Mamba encoder"),
         Size("places", 1024, "ours", "8,192 samples through the stem"),
-        Size("drop_path", 0.1, "ours", VIM),
+        Size("drop_path", 0.1, "ours", VIM + ", where it may grow with depth"),
         Size("pool", "token", "ours", VIM, ("token", "mean")),
     ),
     choices=(

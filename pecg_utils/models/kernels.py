@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from pecg_utils.errors import PecgError
@@ -21,16 +22,25 @@ DUALITY = "mamba_ssm.ops.triton.ssd_combined"
 
 @cache
 def _imported(module: str) -> Any:
+    """The module, or the exception that its import ended in; without nvcc, triton or a GPU there
+    are many."""
     try:
         return import_module(module)
-    except Exception:  # its import fails in many ways without nvcc, triton or a GPU
-        return None
+    except Exception as error:
+        return error
+
+
+def _there(module: str) -> bool:
+    return not isinstance(_imported(module), Exception)
 
 
 def state() -> str:
-    """Whether mamba-ssm's kernels can be imported here, in words."""
-    there = _imported(SCAN) is not None and _imported(DUALITY) is not None
-    return "mamba-ssm's kernels on a GPU" if there else "torch; mamba-ssm's kernels are not there"
+    """What runs on this machine's GPU, in words, with the reason where it is torch."""
+    found = []
+    for what, module in (("scan", SCAN), ("duality", DUALITY)):
+        why = "" if _there(module) else str(_imported(module)).partition("\n")[0]
+        found.append(f"{what} by torch ({why})" if why else f"{what} by mamba-ssm")
+    return ", ".join(found)
 
 
 def use(tensor: Tensor, backend: Backend, module: str) -> bool:
@@ -40,22 +50,32 @@ def use(tensor: Tensor, backend: Backend, module: str) -> bool:
     """
     if backend not in ("auto", "torch", "mamba-ssm"):
         raise PecgError(f"There is no backend {backend!r}; there are auto, torch and mamba-ssm.")
-    there = tensor.is_cuda and backend != "torch" and _imported(module) is not None
+    there = tensor.is_cuda and backend != "torch" and _there(module)
     if backend == "mamba-ssm" and not there:
-        why = "mamba-ssm cannot be imported" if tensor.is_cuda else "the data is on no CUDA device"
+        why = f"mamba-ssm cannot be imported ({_imported(module)})"
+        why = why if tensor.is_cuda else "the data is on no CUDA device"
         raise PecgError(f"The backend mamba-ssm cannot be used: {why}. Take auto or torch.")
     return there
 
 
 def scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None) -> Tensor:
-    """`selective_scan` by mamba-ssm's kernel, which wants time last: shapes as there."""
-    last = [v.transpose(1, 2).contiguous() for v in (u, dt, B, C)]  # (batch, E or N, T)
-    y: Tensor = _imported(SCAN).selective_scan_fn(last[0], last[1], A, last[2], last[3], D)
-    return y.transpose(1, 2)  # (batch, T, E)
+    """`selective_scan` by mamba-ssm's kernel, in float32 as there.
+
+    The kernel wants time last and all of one dtype, which autocast would not give it.
+    """
+    function = _imported(SCAN).selective_scan_fn
+    with torch.autocast(u.device.type, enabled=False):
+        last = [v.float().transpose(1, 2).contiguous() for v in (u, dt, B, C)]  # (batch, E or N, T)
+        y: Tensor = function(
+            last[0], last[1], A.float(), last[2], last[3], None if D is None else D.float()
+        )
+        return y.transpose(1, 2).to(u.dtype)  # (batch, T, E)
 
 
 def duality(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None) -> Tensor:
-    """`ssd` by mamba-ssm's kernel, in chunks of its own: shapes as there."""
+    """`ssd` by mamba-ssm's kernel, in float32 as there, and in chunks of its own."""
     combined = _imported(DUALITY).mamba_chunk_scan_combined
-    y: Tensor = combined(x, dt, A, B, C, chunk_size=256, D=D)
-    return y
+    with torch.autocast(x.device.type, enabled=False):
+        given = [v.float() for v in (x, dt, A, B, C)]
+        y: Tensor = combined(*given, chunk_size=256, D=None if D is None else D.float())
+        return y.to(x.dtype)

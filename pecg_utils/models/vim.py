@@ -1,8 +1,8 @@
 """Vision Mamba's block: a state-space model that reads a sequence forwards and backwards.
 
-Zhu et al. 2024 (arXiv 2401.09417, section 3.2 and algorithm 1). Both directions share the
-projections into and out of the block; the convolution, the projection to step, B and C, and A and D
-are each direction's own. The two results are summed and halved.
+Zhu et al. 2024 (arXiv 2401.09417) and the released code. Both directions share the projections into
+and out of the block; the convolution, the projection to step, B and C, and A and D are each
+direction's own. The two results are summed and halved, as an option of the released code does.
 
 Two things go wrong in silence in code that descends from the released one: the backward weights
 are passed over where a slow path is taken, and another norm runs where the fast one cannot be

@@ -11,7 +11,6 @@ more rhythms than recordings it joins another sinus rhythm. How the recordings w
 spread over the sources is ours too, as far as the counts leave it open.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -287,8 +286,3 @@ def _double(rng: np.random.Generator, carried: dict[str, list[tuple[str, ...]]])
         name, k = where[place]
         codes = carried[name][k]
         carried[name][k] = (*codes, str(rng.choice(codes)))
-
-
-def prevalences(planned: Sequence[Planned]) -> Counter[tuple[str, str]]:
-    """How many recordings of each source carry each code: (source, code) -> recordings."""
-    return Counter((one.source, code) for one in planned for code in set(one.codes))

@@ -1,7 +1,7 @@
 """From beats to the heart's two dipoles: each wave of each beat is laid where its time says.
 
-Any stretch of a recording can be drawn by itself, since nothing is drawn at random here: two
-stretches side by side equal one.
+Any stretch of a recording can be drawn by itself, since only `draw_shaking` has to do with chance:
+two stretches side by side equal one.
 """
 
 from collections.abc import Mapping

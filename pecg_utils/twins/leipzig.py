@@ -1,15 +1,16 @@
 """The Leipzig twin: simulated procedures with surface ECG and electrograms, beat by beat.
 
 The real release: Klingel et al. 2024, PhysioNet leipzig-heart-center-ecg 1.0.0, doi
-10.13026/7a4j-vn37, ODC-By 1.0. The twin has its 39 records, its channels, its counts of beats and
-its concentration of classes in few subjects (`leipzig_plan`); surface ECG and electrograms come
-from the same beats (`catheter`). What is ours: every waveform, which subject has what, where the
-noise is, a rail of 5 mV, and that the annotation file declares its own codes, which the release's
-may not.
+10.13026/7a4j-vn37, ODC-By 1.0. The twin has its 39 records, its channels, its counts of beats (of
+which one in a hundred lies in noise and is marked Q, as unreadable) and its concentration of
+classes in few subjects (`leipzig_plan`); surface ECG and electrograms come from the same beats
+(`catheter`). What is ours: every waveform, which subject has what, where the noise is, that the
+rhythms A and B do not occur, a rail of 5 mV, and that the annotation file declares its own codes,
+which the release's may not.
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +35,7 @@ GAIN, RAIL = 2000.0, 5.0  # adu a mV; mV
 SIZES = {"smoke": 8, "demo": 40, "study": 200, "full": FULL_MINUTES}  # minutes of recording
 DEVICE = Device(mains=50.0, hum=0.8, muscle=1.2, wander=0.5)  # ours
 _CHUNK = 60.0  # s that are drawn at a time
-RATE = 1.12  # of the sinus rate normal for the age, so that all records take 18.45 h
+RATE = 1.12  # of the sinus rate normal for the age, so that all records take about 18.45 h
 _TABLES = {"children": "children-subject-info.csv", "adults": "adults-subject-info.csv"}
 _SINUS = ("CS12", "CS34", "CS56", "CS78", "CS90")
 CHANNELS = {
@@ -103,7 +104,7 @@ def _heart(rng: np.random.Generator, subject: dict[str, str], numbers: dict[str,
     other = sum(numbers.values()) - base
     left = LONGEST * 0.97 - 0.42 * other  # s for the beats of the base rhythm
     least = 60 * base / left if left > 0 else 110.0
-    return Heart(**{**heart.__dict__, "rate": float(np.clip(heart.rate * RATE, least, 140.0))})
+    return replace(heart, rate=float(np.clip(heart.rate * RATE, least, 140.0)))
 
 
 def _write_signal(

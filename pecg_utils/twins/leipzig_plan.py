@@ -1,8 +1,9 @@
 """Who is in the Leipzig twin, and what beats in which order; no signal yet.
 
-Sourced: how many beats of each kind there are, in how many records, the channels, the marks of
-noise (`leipzig_subjects.csv` and `leipzig_beats.csv` say where each was read). Ours: the order of
-the episodes, their lengths and rates, and how the counts are shared out between the subjects.
+Sourced: how many beats of each kind there are, in how many records, the channels, about how many
+marks of noise (`leipzig_subjects.csv` and `leipzig_beats.csv` say where each was read). Ours: the
+order of the episodes, their lengths and rates, and how the counts are shared out between the
+subjects.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from pecg_utils.twins.rhythms import NONE, Beats
 from pecg_utils.twins.tables import rows
 
 FULL_MINUTES = 1107  # 18.45 h
-NOISE_MARKS, UNREADABLE_BEATS = 228, 1824  # annotations ~ and Q
+NOISE_MARKS = 228  # annotations ~
 LONGEST = 9000.0  # s, of the release's longest record
 _LEAST = 15  # beats that a record has at any size
 _BASE = ("sinus", "preexcited", "bundle")  # what a heart does between episodes
@@ -239,9 +240,11 @@ def _with_alone(
             beats = rhythms.early(rng, beats, heart, places, kind)
         else:
             qrs_kind, follows = _ALONE[mark]
-            beats.qrs_kind[places] = qrs_kind
+            p, kinds = beats.p.copy(), beats.qrs_kind.copy()
+            kinds[places] = qrs_kind
             if not follows:
-                beats.p[places] = NONE
+                p[places] = NONE
+            beats = replace(beats, p=p, qrs_kind=kinds)
         symbol[places] = mark
     return beats, symbol
 
@@ -256,8 +259,7 @@ def _tachycardia(
         return rhythms.regular(rng, rate, long, -rng.uniform(0.01, 0.05), "retrograde")
     if kind == "AVNRT+BII":  # every second wave of the circle is not conducted downwards
         beats = rhythms.regular(rng, 2 * float(rng.uniform(82, 100)), long, -0.03, "retrograde")
-        beats.qrs[1::2] = NONE
-        return beats
+        return replace(beats, qrs=np.where(np.arange(len(beats)) % 2, NONE, beats.qrs))
     if kind in ("AVRT", "avrt"):  # down the node, back through the pathway
         where = "eccentric" if left_sided else "retrograde"
         return rhythms.regular(

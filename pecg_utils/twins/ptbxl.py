@@ -1,11 +1,12 @@
 """The PTB-XL twin: simulated adults in the release's own files.
 
 The real release: Wagner et al. 2020, doi 10.13026/kfzx-aw45, CC BY 4.0. Statements stand together
-as in the first 500 rows of its `ptbxl_database.csv`, weighted so that the superclasses and the
-statements have the release's prevalences; a rare statement that none of those rows holds stands
-alone. Every recording has 10 s and is written at 500 and at 100 Hz, in steps of 5 uV. The folds are
-drawn by patient. What is ours in particular: ages, which of a person's recordings differ in what,
-a likelihood of 100 for every diagnostic statement, and reports that say that they are simulated.
+as in the first 500 rows of its `ptbxl_database.csv`, weighted so that superclasses and statements
+have the release's prevalences (most of the statements' are recalled: `ptbxl_statements.csv`); a
+rare statement that none of those rows holds stands alone or with SR. Every recording has 10 s and
+is written at 500 and at 100 Hz, in steps of 5 uV. The folds are drawn by patient. What is ours in
+particular: ages, which of a person's recordings differ in what, a likelihood of 100 for every
+diagnostic statement, and reports that say that they are simulated.
 """
 
 import csv
@@ -31,8 +32,7 @@ from pecg_utils.twins.writers import write_microvolts
 FULL_PATIENTS, FULL_RECORDINGS = 18_869, 21_799
 _COUNTED = 21_837  # recordings of 1.0.1, in which the statements were counted
 SIZES = {"smoke": 40, "demo": 300, "study": 1_500, "full": FULL_PATIENTS}  # patients
-# Recordings of 1.0.3 with each superclass (Strodthoff et al. 2021, IEEE J Biomed Health Inform 25:
-# 1519-1528).
+# Recordings of 1.0.3 with each superclass, by helme/ecg_ptbxl_benchmarking.
 SUPERCLASSES = {"NORM": 9_514, "MI": 5_469, "STTC": 5_235, "CD": 4_898, "HYP": 2_649}
 DEVICE = Device(muscle=3.2, floor=6.0, wander=1.0, hum=0.75, high=105.0)  # ours
 STEP = 0.005  # mV

@@ -143,7 +143,8 @@ def flutter(rng: np.random.Generator, rate: float, seconds: float, conducted: in
     at = int(rng.integers(conducted))
     while at < len(p):
         qrs[at] = p[at] + 0.16
-        at += max(1, conducted + int(rng.choice([0, 0, 0, 0, 1, -1])))
+        # Two waves in a row are not conducted: the node is not ready again so soon.
+        at += max(2, conducted + int(rng.choice([0, 0, 0, 0, 1, -1])))
     return Beats(p, waves.p_kind, qrs, waves.qrs_kind, waves.gain, waves.shaking)
 
 

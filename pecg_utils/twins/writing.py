@@ -25,7 +25,7 @@ def write(root: Path, about: Mapping[str, Any], fill: Callable[[Path], None]) ->
 
     Raises PecgError when `root` holds something else, OSError when the disk is full.
     """
-    root = Path(root)
+    root = Path(root).resolve()  # an empty folder that is reached by a link is replaced as such
     text = json.dumps({**about, "sources": sources()}, indent=1)
     if _there(root, text, str(about["twin_of"])):
         return root
@@ -56,7 +56,7 @@ def _there(root: Path, text: str, dataset: str) -> bool:
         root.rmdir()
         return False
     mark = root / "twin.json"
-    if mark.is_file() and mark.read_text(encoding="utf-8").strip() == text:
+    if mark.is_file() and mark.read_text(encoding="utf-8", errors="replace").strip() == text:
         return True
     what = f"another twin than this one of {dataset}" if mark.is_file() else "something else"
     raise PecgError(
