@@ -255,3 +255,20 @@ def test_every_twin_can_be_asked_for_by_name(monkeypatch, capsys, tmp_path, name
     assert f"The twin of {name} is in {tmp_path / name}." in capsys.readouterr().out
     assert called(monkeypatch, "data", "check", tmp_path / name) == 0
     assert f"holds {name}, twin: " in capsys.readouterr().out
+
+
+def test_a_twin_where_none_can_be_is_one_sentence(monkeypatch, capsys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    assert called(monkeypatch, "data", "twin", "zzu", tmp_path / "link", "--size", "smoke") == 0
+    assert (tmp_path / "link" / "AttributesDictionary.csv").is_file()
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "twin.json").write_bytes(b"\xff\xfe{")
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "odd", tmp_path / "file" / "twin", "/proc/nope/twin"):
+        assert called(monkeypatch, "data", "twin", "zzu", place, "--size", "smoke") == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert "already holds another twin" in said or "cannot be written" in said
+    assert called(monkeypatch, "data", "twin", "zzu", tmp_path / "x", "--seed", "-1") == 2
+    assert "Traceback" not in capsys.readouterr().err
