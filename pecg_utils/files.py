@@ -16,11 +16,7 @@ import numpy.typing as npt
 
 from pecg_utils.errors import PecgError
 
-# The place is not to be written to, or is none.
-_CANNOT = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP),
-)
+_CANNOT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 @contextmanager
@@ -34,7 +30,12 @@ def whole(target: Path) -> Iterator[Path]:
     """
     scratch = target.parent / f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # as under /proc
+            raise PecgError(
+                f"{target} cannot be written: no folder can be made there. Choose another folder."
+            ) from error
         yield scratch
         if scratch.is_dir() and target.exists():
             return
