@@ -50,9 +50,8 @@ def open_sources(parameters: Any) -> Sources:
         return Sources(given, given, {given.kind: data_fingerprint(given)})
     given = open_dataset(parameters.dataset, parameters.data)
     prints = {given.kind: data_fingerprint(given)}
-    if (
-        labelled_patients(given) >= MIN_LABELLED_PATIENTS or given.kind == "twin"
-    ):  # a twin stands for itself
+    # A twin stands for itself, however small it is.
+    if given.kind == "twin" or labelled_patients(given) >= MIN_LABELLED_PATIENTS:
         return Sources(given, given, prints)
     training = open_dataset(parameters.dataset, twin(parameters.dataset, parameters.patients))
     return Sources(given, training, {**prints, "twin": data_fingerprint(training)})

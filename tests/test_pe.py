@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import wfdb
 
+from pecg_utils import cli
 from pecg_utils.data import open_dataset, quality
-from pecg_utils.data import pe as reader
 from pecg_utils.data.recognise import missing, recognise
 from pecg_utils.data.recording import TWELVE_LEADS
 from pecg_utils.errors import PecgError
@@ -68,7 +68,7 @@ def test_the_reader_reads_what_was_planned(twin: Path) -> None:
 
 
 def test_full_size(twin: Path) -> None:
-    assert pe.SIZES["full"] == reader.RELEASE_RECORDINGS == 927
+    assert pe.SIZES["full"] == 927
     full = pe.plan(927)
     ill = [one for one in full if one.embolism]
     well = [one for one in full if not one.embolism]
@@ -128,6 +128,18 @@ def test_a_hospitals_own_folder(own: Callable[..., Path]) -> None:
     assert np.isnan(table["n_samples"].iloc[1:]).all()
     found = {fault.record: fault.fault for fault in quality.inspect(dataset).faults}
     assert found == {"b": "missing", "../a": "unreadable", "c": "missing"}
+
+
+def test_as_many_recordings_as_the_papers_are_not_the_papers(
+    own: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = own(*(f"r{k},p{k},60,F,{k % 2}" for k in range(927)))
+    assert open_dataset("pe", root).kind == "subset"
+    monkeypatch.setattr("sys.argv", ["pecg", "data", "check", str(root)])
+    cli.main()
+    said = capsys.readouterr().out
+    assert "holds pe, subset: 927 recordings." in said
+    assert "of the release" not in said
 
 
 @pytest.mark.parametrize(

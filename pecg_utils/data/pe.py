@@ -13,7 +13,8 @@
 **What to know before using it**
 
 - The set is private, and the form of the folder is this project's own: a hospital can put its own
-  data into it. Anything else here is a twin, and no result from it stands for the paper's.
+  data into it. Anything else here is a twin, and no result from it stands for the paper's. Own
+  data count as a subset, however many they are, so that no claim of the paper is judged on them.
 - `recordings.csv` has the columns `record`, `patient`, `age`, `sex` and `pe`. A record is a WFDB
   record of that name in `records`, at any rate. Ages are in years and become days here, at 365.25 a
   year. Sex is `male` or `female`, or their first letters. `pe` is 1 with an embolism and 0 without.
@@ -34,7 +35,6 @@ from pecg_utils.data.recording import UNKNOWN, Dataset, kind_of, read_table
 from pecg_utils.errors import PecgError
 
 FS = 500.0  # Hz, where a header cannot be read
-RELEASE_RECORDINGS = 927
 LABELS = {"PE": "Pulmonary embolism"}
 _COLUMNS = ["record", "patient", "age", "sex", "pe"]
 _SEX = {"male": "male", "female": "female", "m": "male", "f": "female"}
