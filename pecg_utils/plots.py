@@ -230,7 +230,7 @@ def per_class(rows: pd.DataFrame, names: dict[str, str], metric: str = "auroc") 
 
 
 def bands(table: pd.DataFrame) -> "Figure":
-    """Macro AUROC by band of age, as trial.by_age gives it."""
+    """Macro AUROC by band of age, as subgroups.by_age gives it."""
     figure, (panel,) = _figure(8, 1.1 + 0.42 * len(table))
     places = np.arange(len(table))[::-1]
     panel.hlines(places, table["low"], table["high"], color=SOUND, linewidth=2)

@@ -7,7 +7,7 @@ else stays the same, so that two trials differ in what is compared and in nothin
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pecg_utils import bootstrap, files
+from pecg_utils import bootstrap, challenge_score, challenge_thresholds, files, progress
 from pecg_utils.data import splits
 from pecg_utils.data.inputs import Inputs, Scale, scale
+from pecg_utils.data.recording import people
 from pecg_utils.data.windows import Windows
-
-# Upper ends in days; the bands of the release's description, the first year's four in two.
-AGE_BANDS = {
-    "under 1 month": 30.0,
-    "1 to 12 months": 365.25,
-    "1 to 3 years": 3 * 365.25,
-    "3 to 5 years": 5 * 365.25,
-    "5 to 8 years": 8 * 365.25,
-    "8 to 12 years": 12 * 365.25,
-    "over 12 years": float("inf"),
-}
 
 
 @dataclass(frozen=True)
@@ -38,9 +28,11 @@ class Protocol:
     """What is trained on what, how.
 
     model: a name of the registry. leads: what the model sees. cohort: the recordings, as
-    "12-lead". split: one of splits.WAYS.
-    normalise: "train" takes the training side's statistics everywhere, "own" each side's own.
-    labels: "real", or "permuted" between patients. antialias: whether the windows are filtered.
+    "12-lead". split: one of splits.WAYS. normalise: "train" takes the training side's statistics
+    everywhere, "own" each side's own. labels: "real", or "permuted" between patients. antialias:
+    whether the windows are filtered. folds: 1 divides once; more are a cross-validation, or by
+    site the most sites that are left out. changes: sizes of the model that differ from the run's.
+    windows: in words, what is other about the windows.
     """
 
     model: str
@@ -50,6 +42,9 @@ class Protocol:
     normalise: str = "train"
     labels: str = "real"
     antialias: bool = True
+    folds: int = 1
+    changes: tuple[tuple[str, Any], ...] = ()
+    windows: str = ""
 
     @property
     def name(self) -> str:
@@ -57,23 +52,35 @@ class Protocol:
         leads = f"{len(self.leads)} leads"
         if self.cohort != f"{len(self.leads)}-lead":
             leads += f" of {self.cohort} recordings"
-        words = [self.model, leads, f"{self.split} split"]
+        model = self.model
+        if self.changes:
+            model += " with " + " and ".join(f"{name} {value}" for name, value in self.changes)
+        by = f"{self.split} split"
+        if self.folds > 1:
+            by = f"{self.folds}-fold by {self.split}"
+        if self.split == "site":
+            by = f"up to {self.folds} sites left out"
+        words = [model, leads, by]
         if self.normalise == "own":
             words.append("own statistics")
         if self.labels == "permuted":
             words.append("permuted labels")
         if not self.antialias:
             words.append("no filter")
+        if self.windows:
+            words.append(self.windows)
         return ", ".join(words)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial, on its test side.
+    """What came of a trial, on its test side; of a cross-validation, on all test sides together.
 
-    targets: (n, C) bool. probabilities: (n, C). about: one row a test window, with record,
-    patient and age_days. scores: as bootstrap.intervals gives them. facts: what goes into the
-    run's record beside the scores. curves: one row an epoch.
+    targets: (n, C) bool. probabilities: (n, C). answers: (n, C) bool, decided at 0.5, or where the
+    Challenge's metric is reckoned at thresholds of the validation side. about: one row a test
+    window, with record, patient and age_days. scores: as bootstrap.intervals gives them. facts:
+    what goes into the run's record beside the scores. curves: one row an epoch, of the first fold.
+    thresholds: (folds, C).
     """
 
     protocol: Protocol
@@ -81,16 +88,28 @@ class Outcome:
     classes: tuple[str, ...]
     targets: npt.NDArray[np.bool_]
     probabilities: npt.NDArray[np.float32]
+    answers: npt.NDArray[np.bool_]
     about: pd.DataFrame
     scores: pd.DataFrame
     facts: dict[str, Any]
     curves: pd.DataFrame
+    thresholds: npt.NDArray[np.float64]
     folder: Path
 
     def value(self, metric: str, label: str = "macro") -> pd.Series:
         """The row of one metric of one label: value, low, high."""
         found = self.scores[(self.scores["metric"] == metric) & (self.scores["label"] == label)]
         return found.iloc[0]
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """One split of a trial, carried out. tested: rows of the windows. thresholds: (C,)."""
+
+    tested: npt.NDArray[np.intp]
+    probabilities: npt.NDArray[np.float32]  # (n, C)
+    thresholds: npt.NDArray[np.float64]
+    facts: dict[str, Any]
 
 
 def carry_out(
@@ -101,39 +120,100 @@ def carry_out(
     training: "Any",
     folder: Path,
     resamples: int = 1000,
+    weights: pd.DataFrame | None = None,
 ) -> Outcome:
     """Train and test under `protocol`, or read what an earlier call with the same folder left.
 
     kind: "twin", "subset" or "full", of the data. sizes: the model's. training: train.Training.
-    folder: where checkpoints, the split, the trained weights and the probabilities are kept.
+    folder: where checkpoints, the splits, the trained weights and the probabilities are kept.
+    weights: the Challenge's, where its metric is to be reckoned too, as challenge_score.weights
+    gives them.
     """
     name = files.fingerprint([protocol.name, kind, windows.key])
     place = folder / name
-    place.mkdir(parents=True, exist_ok=True)
     labels = windows.labels
     if protocol.labels == "permuted":
         labels = permute_between_patients(windows.table, labels, training.seed)
-    split = _split(place / "split.json", windows, labels, protocol.split, training.seed)
-    sides = {side: split.rows(side) for side in splits.SIDES}
-    if not (place / "facts.json").is_file():
-        _train(place, windows, labels, sides, protocol, kind, sizes, training)
-    stored = np.load(place / "probabilities.npy")
-    facts = json.loads((place / "facts.json").read_text(encoding="utf-8"))
-    facts["split"] = {
+    sizes = {**sizes, **dict(protocol.changes)}
+    folds = []
+    found = _splits(place, windows, labels, protocol, training.seed)
+    for inner, split in progress.track(found, len(found), f"{protocol.model}: fold"):
+        sides = {side: split.rows(side) for side in splits.SIDES}
+        if not (inner / "facts.json").is_file():
+            _train(inner, windows, labels, sides, protocol, kind, sizes, training)
+        facts = json.loads((inner / "facts.json").read_text(encoding="utf-8"))
+        facts["split"] = _about_split(split, sides, windows.table)
+        thresholds = np.full(labels.shape[1], 0.5)
+        if weights is not None:
+            held, given = sides["validation"], np.load(inner / "validation.npy")
+            who = people(windows.table.iloc[held])
+            thresholds = challenge_thresholds.thresholds(labels[held], given, weights, who)
+        given = np.load(inner / "probabilities.npy")
+        folds.append(_Fold(sides["test"], given, thresholds, facts))
+    return _outcome(
+        protocol, kind, windows, labels, folds, _joined(protocol, folds), place, resamples, weights
+    )
+
+
+def _splits(
+    place: Path,
+    windows: Windows,
+    labels: npt.NDArray[np.bool_],
+    protocol: Protocol,
+    seed: int,
+) -> list[tuple[Path, splits.Split]]:
+    """The splits of a trial, each with the folder of its own that keeps it."""
+    table, by = windows.table, protocol.split
+    if protocol.folds == 1 and by != "site":
+        place.mkdir(parents=True, exist_ok=True)
+        if not (place / "split.json").is_file():
+            splits.make(table, labels, by, seed).save(place / "split.json")
+        return [(place, splits.load(place / "split.json", table))]
+    kept = place / "folds"  # one number a fold; its folder is written last
+    if not kept.is_file():
+        made = splits.several(table, labels, by, seed, protocol.folds)
+        for number, split in enumerate(made):
+            (place / str(number)).mkdir(parents=True, exist_ok=True)
+            split.save(place / str(number) / "split.json")
+        files.write_text(kept, "\n".join(str(number) for number in range(len(made))))
+    inner = [place / name for name in kept.read_text(encoding="utf-8").split()]
+    return [(folder, splits.load(folder / "split.json", table)) for folder in inner]
+
+
+def _about_split(
+    split: splits.Split, sides: Mapping[str, npt.NDArray[np.intp]], table: pd.DataFrame
+) -> dict[str, Any]:
+    who = people(table)
+    found: dict[str, Any] = {
         "by": split.by,
         "fingerprint": split.fingerprint,
         "windows": {side: len(rows) for side, rows in sides.items()},
-        "patients": {side: windows.table["patient"].iloc[r].nunique() for side, r in sides.items()},
+        "patients": {side: int(who.iloc[rows].nunique()) for side, rows in sides.items()},
     }
-    return _outcome(protocol, kind, windows, sides["test"], labels, stored, facts, place, resamples)
+    if split.by == "site":
+        column = "site" if "site" in table.columns else "source"
+        found["site"] = str(table[column].iat[sides["test"][0]])
+    return found
 
 
-def _split(
-    path: Path, windows: Windows, labels: npt.NDArray[np.bool_], by: str, seed: int
-) -> splits.Split:
-    if not path.is_file():
-        splits.make(windows.table, labels, by, seed).save(path)
-    return splits.load(path, windows.table)
+def _joined(protocol: Protocol, folds: Sequence[_Fold]) -> dict[str, Any]:
+    """The facts of a trial: of its one fold, or of the first with those of each in `folds`."""
+    first = folds[0].facts
+    if protocol.folds == 1 and protocol.split != "site":
+        return first
+    each = [fold.facts for fold in folds]
+    own = ("best_epoch", "seconds", "split")
+    return {
+        **first,
+        "seconds": round(sum(facts["seconds"] for facts in each), 2),
+        "split": {
+            "by": protocol.split,
+            "fingerprint": files.fingerprint(facts["split"]["fingerprint"] for facts in each),
+            "windows": {"test": sum(facts["split"]["windows"]["test"] for facts in each)},
+            "patients": {"test": sum(facts["split"]["patients"]["test"] for facts in each)},
+        },
+        "folds": [{name: facts[name] for name in own} for facts in each],
+    }
 
 
 def _train(
@@ -182,8 +262,9 @@ def _train(
     weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
     kept = {"weights": weights, "mean": learned.mean.tolist(), "std": learned.std.tolist()}
     train.save(kept, place / "model.pt")
-    with files.whole(place / "probabilities.npy") as scratch:
-        scratch.write_bytes(files.array_bytes(train.predict(fitted.model, inputs["test"])))
+    for side, name in (("validation", "validation.npy"), ("test", "probabilities.npy")):
+        with files.whole(place / name) as scratch:
+            scratch.write_bytes(files.array_bytes(train.predict(fitted.model, inputs[side])))
     files.write_text(place / "facts.json", json.dumps(facts))  # the last file: all is there
     checkpoint.unlink(missing_ok=True)
 
@@ -209,15 +290,16 @@ def judge(
     every = np.arange(len(windows))
     measure = Scale(protocol.leads, np.array(kept["mean"]), np.array(kept["std"]))
     given = train.predict(model, Inputs(windows, every, measure, windows.labels))
+    fold = _Fold(every, given, outcome.thresholds[0], {})
     facts = {**outcome.facts, "data": kind, "trained_on": outcome.kind, "curves": []}
     facts["split"] = {
         "by": "another dataset",
         "fingerprint": windows.key,
         "windows": {"test": len(windows)},
-        "patients": {"test": windows.table["patient"].nunique()},
+        "patients": {"test": int(people(windows.table).nunique())},
     }
     return _outcome(
-        protocol, kind, windows, every, windows.labels, given, facts, outcome.folder, resamples
+        protocol, kind, windows, windows.labels, [fold], facts, outcome.folder, resamples, None
     )
 
 
@@ -225,31 +307,38 @@ def _outcome(
     protocol: Protocol,
     kind: str,
     windows: Windows,
-    rows: npt.NDArray[np.intp],
     labels: npt.NDArray[np.bool_],
-    probabilities: npt.NDArray[np.float32],
+    folds: Sequence[_Fold],
     facts: dict[str, Any],
     place: Path,
     resamples: int,
+    weights: pd.DataFrame | None,
 ) -> Outcome:
+    rows = np.concatenate([fold.tested for fold in folds])
+    probabilities = np.concatenate([fold.probabilities for fold in folds])  # (n, C)
+    answers = np.concatenate([fold.probabilities >= fold.thresholds for fold in folds])  # (n, C)
     about = windows.table.iloc[rows].reset_index(drop=True)
+    who = people(about)
     scores = bootstrap.intervals(
-        labels[rows],
-        probabilities,
-        about["patient"],
-        resamples=resamples,
-        labels=windows.classes,
+        labels[rows], probabilities, who, resamples=resamples, labels=windows.classes
     ).reset_index()
+    if weights is not None:
+        value, low, high = challenge_score.intervals(labels[rows], answers, who, weights, resamples)
+        row = {"metric": "challenge_score", "label": "macro", "value": value}
+        row |= {"low": low, "high": high, "positives": int(labels[rows].sum())}
+        scores = pd.concat([scores, pd.DataFrame([row])], ignore_index=True)
     return Outcome(
         protocol=protocol,
         kind=kind,
         classes=windows.classes,
         targets=labels[rows],
         probabilities=probabilities,
+        answers=answers,
         about=about,
         scores=scores,
         facts=facts,
         curves=pd.DataFrame(facts["curves"]),
+        thresholds=np.stack([fold.thresholds for fold in folds]),
         folder=place,
     )
 
@@ -265,38 +354,3 @@ def permute_between_patients(
     patients, first, of = np.unique(table["patient"], return_index=True, return_inverse=True)
     dealt = np.random.default_rng(seed).permutation(len(patients))
     return np.asarray(labels[first[dealt]][of])
-
-
-def by_age(outcome: Outcome, resamples: int = 1000) -> pd.DataFrame:
-    """Macro AUROC with its interval a band of age: band, windows, patients, value, low, high.
-
-    A band with fewer than two patients is left out.
-    """
-    ages = outcome.about["age_days"].to_numpy()
-    lower = -np.inf
-    rows = []
-    for band, upper in AGE_BANDS.items():
-        inside = (ages > lower) & (ages <= upper)
-        lower = upper
-        patients = outcome.about["patient"][inside]
-        if patients.nunique() < 2:
-            continue
-        scores = bootstrap.intervals(
-            outcome.targets[inside],
-            outcome.probabilities[inside],
-            patients,
-            resamples=resamples,
-            labels=outcome.classes,
-        )
-        macro = scores.loc[("auroc", "macro")]
-        rows.append(
-            {
-                "band": band,
-                "windows": int(inside.sum()),
-                "patients": patients.nunique(),
-                "value": macro["value"],
-                "low": macro["low"],
-                "high": macro["high"],
-            }
-        )
-    return pd.DataFrame(rows, columns=["band", "windows", "patients", "value", "low", "high"])

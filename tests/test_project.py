@@ -31,6 +31,7 @@ ORDER = [
     ["twin_pages"],
     ["ledger"],
     ["claims", "plots", "cards"],
+    ["subgroups"],
     ["trial", "likeness"],
     ["challenge_thresholds"],
     ["challenge_score"],

@@ -162,7 +162,9 @@ def test_a_file_that_is_damaged(many: Table, tmp_path: Path, content: str) -> No
 
 def test_a_split_of_no_known_kind_or_side(many: Table) -> None:
     table, labels = many
-    with pytest.raises(PecgError, match="No split is called 'child'; there are window, record"):
+    with pytest.raises(
+        PecgError, match="No split is called 'child'; there are window, file, record"
+    ):
         splits.make(table, labels, "child", 0)
     with pytest.raises(PecgError, match="No split is called 'child'"):  # or it would go unchecked
         splits.check(Split("child", np.zeros(len(table), dtype=np.int8)), table)

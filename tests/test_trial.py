@@ -14,8 +14,9 @@ from pecg_utils.data.quality import Report
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
 from pecg_utils.data.windows import Settings, Windows
 from pecg_utils.errors import PecgError
+from pecg_utils.subgroups import AGE_BANDS, by_age
 from pecg_utils.train import Training
-from pecg_utils.trial import AGE_BANDS, Protocol, by_age, carry_out, judge
+from pecg_utils.trial import Protocol, carry_out, judge
 
 torch.set_num_threads(1)
 TINY = {"channels": (4, 4, 4, 4), "blocks": 1}
@@ -96,7 +97,7 @@ def test_stopped_before_the_facts_are_written_it_is_finished(done, tmp_path, mon
     again = tried(tmp_path)
     pd.testing.assert_frame_equal(again.scores, done.scores)
     names = {path.name for path in again.folder.iterdir()}
-    assert names == {"split.json", "model.pt", "probabilities.npy", "facts.json"}
+    assert names == {"split.json", "model.pt", "validation.npy", "probabilities.npy", "facts.json"}
 
 
 def test_a_split_that_was_changed_is_refused(tmp_path):
@@ -218,10 +219,13 @@ def test_a_protocols_name_tells_it_apart():
         "normalise": "own",
         "labels": "permuted",
         "antialias": False,
+        "folds": 3,
+        "changes": (("depth", 1),),
+        "windows": "windows of 2 s",
     }
     assert set(other) == {field.name for field in dataclasses.fields(Protocol)}
     names = [dataclasses.replace(PATIENT, **{k: v}).name for k, v in other.items()]
-    assert len({PATIENT.name, *names}) == 8
+    assert len({PATIENT.name, *names}) == 11
 
 
 def test_the_chapters_plans_name_every_trial_once():

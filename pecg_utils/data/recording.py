@@ -154,6 +154,15 @@ class Dataset:
         )
 
 
+def people(table: pd.DataFrame) -> pd.Series:
+    """Whom each row of `table` is of, as far as it is known: the patient, or else its proxy.
+
+    The proxy joins recordings that may be of one patient; without either, the recording itself.
+    """
+    stand_in = table["proxy"] if "proxy" in table.columns else "recording " + table["record"]
+    return table["patient"].where(table["patient"] != UNKNOWN, stand_in)
+
+
 def kind_of(root: Path, name: str, whole: bool) -> str:
     """Say "twin" where twin.json marks the folder as one of `name`, else "full" or "subset".
 

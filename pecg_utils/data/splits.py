@@ -3,14 +3,19 @@
 | by | unit that stays on one side | |
 | --- | --- | --- |
 | window | the window | windows of one recording stand on both sides: the paper's split |
+| file | the recording | as `record`, and copies of a recording may stand on both sides |
 | record | the recording | recordings of one patient may stand on both sides |
 | patient | the patient | the sound split; refused where a patient is unknown |
 | proxy | recordings of equal source, age, sex and labels | where no patient is named |
 | fold | the release's own folds | PTB-XL: 1 to 8 train, 9 validation, 10 test; by patient |
+| site | the place of recording | one place is tested, the others train and validate |
 
-Except by window, recordings with the same samples count as one unit, whoever they are said to be
-of. All but the folds are multilabel-stratified (Sechidis et al. 2011, through
+Except by window and by file, recordings with the same samples count as one unit, whoever they are
+said to be of. All but the folds are multilabel-stratified (Sechidis et al. 2011, through
 iterative-stratification): a unit carries every label that one of its windows carries.
+
+`make` divides once, 7:1:2. `several` makes the splits of a cross-validation, in each of which
+another part is tested, or of leaving out one site after the other.
 """
 
 import json
@@ -26,14 +31,23 @@ from pecg_utils.data.recording import UNKNOWN
 from pecg_utils.errors import PecgError
 
 SIDES = ("train", "validation", "test")
-WAYS = ("window", "record", "patient", "proxy", "fold")
-_UNIT = {"record": "record", "patient": "patient", "proxy": "proxy", "fold": "patient"}
+WAYS = ("window", "file", "record", "patient", "proxy", "fold", "site")
+_UNIT = {
+    "file": "record",
+    "record": "record",
+    "patient": "patient",
+    "proxy": "proxy",
+    "fold": "patient",
+}
+_APART = ("window", "file")  # ways in which copies of a recording may stand on both sides
+NOWHERE = -1  # of a site split: a copy, at another site, of a recording that is tested
 SHARES = (0.7, 0.1, 0.2)  # train : validation : test, arXiv 2510.03780
+_VALIDATION = SHARES[1] / (SHARES[0] + SHARES[1])  # of what is not tested
 
 
 @dataclass(frozen=True)
 class Split:
-    """side: (N,) int8, the place in SIDES of each window. by: one of WAYS."""
+    """side: (N,) int8, the place in SIDES of each window, or NOWHERE. by: one of WAYS."""
 
     by: str
     side: npt.NDArray[np.int8]
@@ -62,15 +76,82 @@ def make(table: pd.DataFrame, labels: npt.NDArray[np.bool_], by: str, seed: int)
     """
     if by not in WAYS:
         raise PecgError(f"No split is called {by!r}; there are {', '.join(WAYS)}.")
+    if by == "site":
+        raise PecgError("A site split has a part for each site; `several` makes them.")
     if by == "fold":
         side = _by_fold(table)
     else:
         _refuse_unknown(table, by)
-        units = np.arange(len(table)) if by == "window" else _units(table, by)
-        side = _stratified(units, labels, seed, by)
+        side = _stratified(_units(table, by), labels, seed, by)
     split = Split(by, side)
     check(split, table)
     return split
+
+
+def several(
+    table: pd.DataFrame, labels: npt.NDArray[np.bool_], by: str, seed: int, count: int
+) -> list[Split]:
+    """`count` splits, each with another test side; arguments and errors otherwise as in `make`.
+
+    By site, those with the most recordings are left out, one at a time, at most `count` of them.
+    Otherwise every window is tested once. Of what is not tested an eighth is validation, as in 7:1.
+    """
+    if by == "site":
+        return _left_out(table, labels, seed, count)
+    if by not in WAYS or by == "fold":
+        raise PecgError(f"There is no cross-validation by {by!r}.")
+    _refuse_unknown(table, by)
+    units = _units(table, by)  # (N,)
+    names, unit_of = np.unique(units, return_inverse=True)
+    if len(names) < max(10, 2 * count):
+        raise PecgError(
+            f"A cross-validation of {count} parts by {by} needs at least {max(10, 2 * count)} "
+            f"{by}s and there are {len(names)}."
+        )
+    carried = _carried(unit_of, labels)
+    from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+
+    parts = MultilabelStratifiedKFold(count, shuffle=True, random_state=seed)
+    splits = []
+    for rest, test in parts.split(names, carried):
+        side = np.zeros(len(names), dtype=np.int8)
+        side[_divide(rest, carried, _VALIDATION, seed)[1]] = 1
+        side[test] = 2
+        splits.append(Split(by, side[unit_of]))
+        check(splits[-1], table)
+    return splits
+
+
+def _left_out(
+    table: pd.DataFrame, labels: npt.NDArray[np.bool_], seed: int, count: int
+) -> list[Split]:
+    sites = _sites(table)
+    largest = table.groupby(sites)["record"].nunique().sort_values(ascending=False, kind="stable")
+    if len(largest) < 2:
+        raise PecgError(
+            f"To leave a site out takes two; all recordings are of {largest.index[0]!r}."
+        )
+    inner = "proxy" if "proxy" in table.columns else "patient"
+    _refuse_unknown(table, inner)
+    splits = []
+    for site in largest.index[:count]:
+        tested = (sites == site).to_numpy()
+        side = np.full(len(table), 2, dtype=np.int8)
+        side[~tested] = 0
+        if "same" in table.columns:
+            side[~tested & table["same"].isin(table["same"][tested]).to_numpy()] = NOWHERE
+        rest = np.flatnonzero(side == 0)
+        names, unit_of = np.unique(_units(table.iloc[rest], inner), return_inverse=True)
+        if len(names) < 10:
+            raise PecgError(
+                f"Without {site!r} there are {len(names)} {inner}s left to train on; 10 are needed."
+            )
+        carried = _carried(unit_of, labels[rest])
+        _, validation = _divide(np.arange(len(names)), carried, _VALIDATION, seed)
+        side[rest[np.isin(unit_of, validation)]] = 1
+        splits.append(Split("site", side))
+        check(splits[-1], table)
+    return splits
 
 
 def load(path: Path, table: pd.DataFrame) -> Split:
@@ -93,9 +174,10 @@ def load(path: Path, table: pd.DataFrame) -> Split:
 def check(split: Split, table: pd.DataFrame) -> None:
     """Raise PecgError unless the split fits the windows and keeps its promise.
 
-    Every window is on a side and every side holds one; a record split keeps each recording, a
-    patient or fold split each patient, a proxy split each proxy, on one side; and all of these keep
-    recordings with the same samples together.
+    Every window is on a side and every side holds one; a file or record split keeps each
+    recording, a patient or fold split each patient, a proxy split each proxy, on one side; and all
+    of these but the first keep recordings with the same samples together. A site split tests whole
+    sites, and nothing of a tested site, no copy of it either, is on another side.
     """
     if split.by not in WAYS:
         raise PecgError(f"No split is called {split.by!r}; there are {', '.join(WAYS)}.")
@@ -104,7 +186,8 @@ def check(split: Split, table: pd.DataFrame) -> None:
             f"This split is of {len(split.side)} windows and there are {len(table)}: "
             "it was made for other windows."
         )
-    if not np.isin(split.side, range(len(SIDES))).all():
+    known = range(NOWHERE if split.by == "site" else 0, len(SIDES))
+    if not np.isin(split.side, known).all():
         raise PecgError(f"The {split.by} split puts a window on no side; delete it.")
     empty = [name for i, name in enumerate(SIDES) if not (split.side == i).any()]
     if empty:
@@ -115,14 +198,20 @@ def check(split: Split, table: pd.DataFrame) -> None:
     if split.by == "window":
         return
     _refuse_unknown(table, split.by)
-    unit = _UNIT[split.by]
-    leaking = _on_two_sides(split, table[unit])
+    if split.by == "site":
+        unit, leaking = "site", _on_two_sides(split.side == 2, _sites(table))
+    else:
+        unit = _UNIT[split.by]
+        leaking = _on_two_sides(split.side, table[unit])
     if leaking:
         raise PecgError(
             f"The {split.by} split is refused: {unit} {leaking[0]} stands on two sides"
             + (f", and so do {len(leaking) - 1} more." if len(leaking) > 1 else ".")
         )
-    if "same" in table.columns and (copies := _on_two_sides(split, table["same"])):
+    if split.by in _APART or "same" not in table.columns:
+        return
+    placed = split.side != NOWHERE
+    if copies := _on_two_sides(split.side[placed], table["same"][placed]):
         named = table["record"][table["same"] == copies[0]].drop_duplicates().tolist()
         raise PecgError(
             f"The {split.by} split is refused: recordings {' and '.join(map(str, named))} have the "
@@ -130,9 +219,14 @@ def check(split: Split, table: pd.DataFrame) -> None:
         )
 
 
-def _on_two_sides(split: Split, unit: pd.Series) -> list[object]:
-    sides = pd.Series(split.side).groupby(unit.to_numpy()).nunique()
+def _on_two_sides(side: npt.NDArray[np.generic], unit: pd.Series) -> list[object]:
+    sides = pd.Series(side).groupby(unit.to_numpy()).nunique()
     return list(sides[sides > 1].index)
+
+
+def _sites(table: pd.DataFrame) -> pd.Series:
+    """Where each window was recorded: the site, or the source where a release names no sites."""
+    return table["site" if "site" in table.columns else "source"]
 
 
 def _refuse_unknown(table: pd.DataFrame, by: str) -> None:
@@ -146,12 +240,14 @@ def _refuse_unknown(table: pd.DataFrame, by: str) -> None:
 
 
 def _units(table: pd.DataFrame, by: str) -> npt.NDArray[np.generic]:
-    """The unit of each window; units that share a recording's samples are one."""
+    """The unit of each window; units that share a recording's samples are one, by most ways."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    names: npt.NDArray[np.intp] = pd.factorize(table[by])[0]  # (N,)
-    if "same" not in table.columns:
+    if by == "window":
+        return np.arange(len(table))
+    names: npt.NDArray[np.intp] = pd.factorize(table[_UNIT[by]])[0]  # (N,)
+    if by in _APART or "same" not in table.columns:
         return names
     copies = pd.factorize(table["same"])[0]  # (N,)
     size = names.max() + copies.max() + 2
@@ -173,28 +269,34 @@ def _by_fold(table: pd.DataFrame) -> npt.NDArray[np.int8]:
 def _stratified(
     units: npt.NDArray[np.generic], labels: npt.NDArray[np.bool_], seed: int, by: str
 ) -> npt.NDArray[np.int8]:
-    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
-
     names, unit_of = np.unique(units, return_inverse=True)
     if len(names) < 10:
         raise PecgError(
             f"A {by} split at 7:1:2 needs at least 10 {by}s and there are {len(names)}."
         )
-    carried = np.zeros((len(names), labels.shape[1]), dtype=int)  # (units, C)
-    np.maximum.at(carried, unit_of, labels.astype(int))
-    # A unit without any label is a stratum too, or it would be dealt by chance alone.
-    carried = np.column_stack([carried, ~carried.any(axis=1)])
-
-    def divide(
-        members: npt.NDArray[np.intp], share: float
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
-        rest, taken = next(splitter.split(members, carried[members]))
-        return members[rest], members[taken]
-
-    others, test = divide(np.arange(len(names)), SHARES[2])
-    _, validation = divide(others, SHARES[1] / (SHARES[0] + SHARES[1]))
+    carried = _carried(unit_of, labels)
+    others, test = _divide(np.arange(len(names)), carried, SHARES[2], seed)
+    _, validation = _divide(others, carried, _VALIDATION, seed)
     side = np.zeros(len(names), dtype=np.int8)
     side[validation] = 1
     side[test] = 2
     return side[unit_of]
+
+
+def _carried(unit_of: npt.NDArray[np.intp], labels: npt.NDArray[np.bool_]) -> npt.NDArray[np.int_]:
+    """What each unit carries, (units, C + 1), 0 and 1; the last is 'no label at all'."""
+    carried = np.zeros((unit_of.max() + 1, labels.shape[1]), dtype=int)
+    np.maximum.at(carried, unit_of, labels.astype(int))
+    # A unit without any label is a stratum too, or it would be dealt by chance alone.
+    return np.column_stack([carried, ~carried.any(axis=1)])
+
+
+def _divide(
+    members: npt.NDArray[np.intp], carried: npt.NDArray[np.int_], share: float, seed: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The units `members` in two parts, the second about `share` of them."""
+    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+
+    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+    rest, taken = next(splitter.split(members, carried[members]))
+    return members[rest], members[taken]

@@ -33,6 +33,7 @@ _FILES = ("windows.i16", "gain.npy", "table.csv", "manifest.json")
 _TRIES = 5  # at a folder that other processes mend too
 _THREADS = 2  # numpy leaves the interpreter to the other one while it reckons
 _AHEAD = 64  # recordings read before they are written: what bounds the memory
+_LEAST_SECONDS = 1.0  # of a recording of which the whole is one window
 _LEAST_MV = 1e-6  # a window's peak is taken as at least this: a lead of zeros needs a gain too
 
 
@@ -40,13 +41,15 @@ _LEAST_MV = 1e-6  # a window's peak is taken as at least this: a lead of zeros n
 class Settings:
     """How windows are cut. fs: their rate, Hz. seconds: their length, s. leads: by name.
 
-    antialias: filter before the rate is lowered. Without it every n-th sample is kept.
+    antialias: filter before the rate is lowered. Without it every n-th sample is kept. whole: a
+    recording is one window, its first `seconds`, and zeros after its end where it is shorter.
     """
 
     leads: tuple[str, ...]
     fs: float = 100.0
     seconds: float = 3.0
     antialias: bool = True
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,11 +180,15 @@ def _cut_each(
     length = round(settings.seconds * settings.fs)
     todo = range(len(dataset.table))
 
+    least, stop = (_LEAST_SECONDS, settings.seconds) if settings.whole else (settings.seconds, None)
+
     def cut(row: int) -> tuple[int, npt.NDArray[np.float32] | None, bytes, list[Fault]]:
-        read, faults = check(dataset, row, settings.leads, settings.seconds)
+        read, faults = check(dataset, row, settings.leads, least, length=stop)
         if read is None:
             return row, None, b"", faults
         slow = signal.resample(read, dataset.rate(row), settings.fs, settings.antialias)  # (T, L)
+        if settings.whole:
+            slow = np.pad(slow[:length], ((0, max(length - len(slow), 0)), (0, 0)))
         whole = len(slow) // length  # the tail is dropped
         pieces = slow[: whole * length].reshape(whole, length, -1).transpose(0, 2, 1)  # (n, L, T)
         return row, np.ascontiguousarray(pieces), quality.digest(read), faults

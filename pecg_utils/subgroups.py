@@ -1,0 +1,140 @@
+"""Scores of parts of a test side, and of two trials on the same recordings.
+
+Two trials are compared where both were tested. A resample draws the same patients for both, so that
+the interval of their difference does not hold what the choice of patients does to both alike.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pecg_utils import bootstrap, challenge_score
+from pecg_utils.data.recording import people
+from pecg_utils.metrics import METRICS, macro
+from pecg_utils.trial import Outcome
+
+# Upper ends in days; the bands of the release's description, the first year's four in two.
+AGE_BANDS = {
+    "under 1 month": 30.0,
+    "1 to 12 months": 365.25,
+    "1 to 3 years": 3 * 365.25,
+    "3 to 5 years": 5 * 365.25,
+    "5 to 8 years": 8 * 365.25,
+    "8 to 12 years": 12 * 365.25,
+    "over 12 years": float("inf"),
+}
+EVERYWHERE = "all of these"
+
+
+def by_age(outcome: Outcome, resamples: int = 1000) -> pd.DataFrame:
+    """Macro AUROC with its interval a band of age: band, windows, patients, value, low, high.
+
+    A band with fewer than two patients is left out.
+    """
+    ages = outcome.about["age_days"].to_numpy()
+    lower = -np.inf
+    rows = []
+    for band, upper in AGE_BANDS.items():
+        inside = (ages > lower) & (ages <= upper)
+        lower = upper
+        patients = people(outcome.about)[inside]
+        if patients.nunique() < 2:
+            continue
+        value, low, high = _scored(outcome, np.flatnonzero(inside), "auroc", resamples, None)
+        rows.append((band, int(inside.sum()), patients.nunique(), value, low, high))
+    return pd.DataFrame(rows, columns=["band", "windows", "patients", "value", "low", "high"])
+
+
+def by_site(
+    outcomes: Mapping[str, Outcome],
+    metric: str = "auroc",
+    resamples: int = 1000,
+    weights: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """A macro metric with its interval for each trial on the recordings that all of them tested.
+
+    outcomes: what to call each trial -> its outcome. metric: "auroc", "average_precision" or, with
+    the Challenge's weights, "challenge_score". One row a site and trial, the site with the most
+    recordings first, and last the rows of EVERYWHERE: site, recordings, protocol, value, low,
+    high. A value is NaN where a site has no label that some carry and some do not.
+    """
+    shared = _shared(list(outcomes.values()))
+    first = next(iter(outcomes.values()))
+    about = first.about.iloc[shared[0]]
+    sites = about["site" if "site" in about.columns else "source"].to_numpy()
+    order = pd.Series(sites).value_counts().index.tolist()
+    rows = []
+    for site in [*order, EVERYWHERE]:
+        inside = np.ones(len(sites), dtype=bool) if site == EVERYWHERE else sites == site
+        count = int(about["record"][inside].nunique())
+        for (name, outcome), rows_of in zip(outcomes.items(), shared, strict=True):
+            scored = _scored(outcome, rows_of[inside], metric, resamples, weights)
+            rows.append((str(site), count, name, *scored))
+    return pd.DataFrame(rows, columns=["site", "recordings", "protocol", "value", "low", "high"])
+
+
+def difference(
+    first: Outcome, second: Outcome, metric: str = "auroc", resamples: int = 1000
+) -> tuple[float, float, float]:
+    """The macro metric of `first` less that of `second`, and the ends of its interval.
+
+    On the windows that both tested. The ends are NaN with fewer than two patients.
+    """
+    a, b = _shared([first, second])
+    who = people(first.about.iloc[a])
+    place = METRICS.index(metric)
+    whole = np.ones((len(a), 1), dtype=np.int32)  # (n, 1)
+    drawn = bootstrap.resample_weights(who, resamples, seed=0)  # (n, R)
+    values = []
+    for weights in (whole, drawn):
+        of_each = [
+            macro(bootstrap.resampled(o.targets[rows], _exact(o, rows), weights)[place])
+            for o, rows in ((first, a), (second, b))
+        ]
+        values.append(of_each[0] - of_each[1])
+    found = values[1][np.isfinite(values[1])]
+    if who.nunique() < 2 or not len(found):
+        return float(values[0][0]), float("nan"), float("nan")
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(values[0][0]), float(low), float(high)
+
+
+def _exact(outcome: Outcome, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    return outcome.probabilities[rows].astype(np.float64)
+
+
+def _shared(outcomes: list[Outcome]) -> list[npt.NDArray[np.intp]]:
+    """For each outcome the rows of the windows that all of them tested, in one order."""
+    names = [
+        o.about["record"].astype(str) + " at " + o.about["start"].astype(str) for o in outcomes
+    ]
+    common = set(names[0]).intersection(*names[1:])
+    listed = sorted(common)
+    places = [pd.Series(np.arange(len(of_one)), index=of_one) for of_one in names]
+    return [place.loc[listed].to_numpy() for place in places]
+
+
+def _scored(
+    outcome: Outcome,
+    rows: npt.NDArray[np.intp],
+    metric: str,
+    resamples: int,
+    weights: pd.DataFrame | None,
+) -> tuple[float, float, float]:
+    """Value, low and high of a macro metric on some rows."""
+    who = people(outcome.about.iloc[rows])
+    if metric == "challenge_score":
+        assert weights is not None
+        answers, targets = outcome.answers[rows], outcome.targets[rows]
+        return challenge_score.intervals(targets, answers, who, weights, resamples)
+    scores = bootstrap.intervals(
+        outcome.targets[rows],
+        outcome.probabilities[rows],
+        who,
+        resamples=resamples,
+        labels=outcome.classes,
+    )
+    found = scores.loc[(metric, "macro")]
+    return float(found["value"]), float(found["low"]), float(found["high"])
