@@ -9,7 +9,15 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from pecg_utils.errors import PecgError
 
@@ -22,8 +30,8 @@ def _different(items: list[str]) -> list[str]:
     return items
 
 
-class Benchmark(BaseModel):
-    """The parameters of notebooks/benchmark.ipynb."""
+class _Chapter(BaseModel):
+    """The parameters that every chapter has, and what they mean for reading and training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,24 +39,104 @@ class Benchmark(BaseModel):
         Literal["smoke", "demo", "study", "paper"],
         Field(description="how much is done: seconds, minutes, an hour, the paper's own sizes"),
     ]
-    dataset: Annotated[Literal["zzu", "ptbxl"], Field(description="whose reader opens the data")]
     data: Annotated[str, Field(description="the dataset's folder; empty for the twin")]
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="of splits and training")]
-    patients: Annotated[int, Field(ge=20, le=20_000, description="in the twin")]
     epochs: Annotated[int, Field(ge=1, le=2_000, description="passes over the training side")]
     batch: Annotated[int, Field(ge=2, le=4_096, description="windows a training step")]
     lr: Annotated[float, Field(gt=0, le=1, description="learning rate of AdamW")]
-    seconds: Annotated[float, Field(ge=1, le=10, description="length of a window, s")]
     sizes: Annotated[Literal["tiny", "small", "paper"], Field(description="of the models")]
+    resamples: Annotated[int, Field(ge=20, le=100_000, description="of patients, an interval")]
+    precision: Annotated[
+        Literal["auto", "32", "bf16"], Field(description="of training; auto: bf16 where it is fast")
+    ]
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What the dataset's reader is told beside the folder."""
+        return {}
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """train.Training's arguments."""
+        return {
+            "epochs": self.epochs,
+            "batch": self.batch,
+            "lr": self.lr,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+
+
+class Benchmark(_Chapter):
+    """The parameters of notebooks/benchmark.ipynb."""
+
+    dataset: Annotated[Literal["zzu", "ptbxl"], Field(description="whose reader opens the data")]
+    patients: Annotated[int, Field(ge=20, le=20_000, description="in the twin")]
+    seconds: Annotated[float, Field(ge=1, le=10, description="length of a window, s")]
     models: Annotated[
         list[Literal["resnet1d", "bilstm", "transformer", "mamba2"]],
         AfterValidator(_different),
         Field(min_length=1, description="that are compared; the first carries the audit"),
     ]
-    resamples: Annotated[int, Field(ge=20, le=100_000, description="of patients, an interval")]
-    precision: Annotated[
-        Literal["auto", "32", "bf16"], Field(description="of training; auto: bf16 where it is fast")
+
+    @property
+    def twin_size(self) -> int:
+        """How large the twin is: patients."""
+        return self.patients
+
+    @property
+    def cutting(self) -> dict[str, Any]:
+        """windows.Settings' arguments."""
+        return {"seconds": self.seconds}
+
+
+class CnnEcgMamba(_Chapter):
+    """The parameters of notebooks/cnn_ecg_mamba.ipynb."""
+
+    dataset: Annotated[
+        Literal["challenge", "hospitals"], Field(description="whose reader opens the data")
     ]
+    year: Annotated[
+        int, Field(ge=2020, le=2021, description="of the Challenge: its sources and classes")
+    ]
+    recordings: Annotated[int, Field(ge=60, le=100_000, description="in the twin")]
+    fs: Annotated[float, Field(ge=50, le=500, description="rate of a window, Hz")]
+    seconds: Annotated[float, Field(ge=2, le=60, description="length of a window, s")]
+    folds: Annotated[int, Field(ge=2, le=10, description="of the cross-validations")]
+    sites: Annotated[int, Field(ge=1, le=10, description="that are left out, the largest first")]
+    parts: Annotated[
+        list[Literal["stem", "one direction", "mean", "scan", "10 s", "resnet1d"]],
+        AfterValidator(_different),
+        Field(description="that are taken from the model, or put in its place, one at a time"),
+    ]
+
+    @field_validator("year")
+    @classmethod
+    def _known(cls, year: int, info: ValidationInfo) -> int:
+        if info.data.get("dataset") == "hospitals" and year != 2021:
+            raise ValueError("hospitals has the classes of 2021 alone: leave out year.")
+        return year
+
+    @property
+    def twin_size(self) -> int:
+        """How large the twin is: recordings."""
+        return self.recordings
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What the dataset's reader is told beside the folder."""
+        return {"year": self.year} if self.dataset == "challenge" else {}
+
+    @property
+    def cutting(self) -> dict[str, Any]:
+        """windows.Settings' arguments: one window a recording."""
+        return {"fs": self.fs, "seconds": self.seconds, "whole": True}
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """train.Training's arguments; all but the batch of the paper profile *ours*."""
+        ours = {"loss": "plain", "schedule": "cosine", "weight_decay": 0.05}
+        return {**super().training, **ours, "keep": "average_precision"}
 
 
 _MODELS = ["resnet1d", "bilstm", "transformer", "mamba2"]
@@ -59,6 +147,20 @@ _COMMON = {
     "batch": 64,
     "lr": 7e-4,
     "models": _MODELS,
+    "resamples": 1000,
+    "precision": "auto",
+}
+_CHALLENGE = {
+    "dataset": "challenge",
+    "data": "",
+    "seed": 0,
+    "year": 2021,
+    "batch": 32,
+    "lr": 2e-3,
+    "seconds": 16.384,  # 8,192 samples at 500 Hz
+    "folds": 3,
+    "sites": 3,
+    "parts": ["stem", "one direction", "mean", "scan", "10 s", "resnet1d"],
     "resamples": 1000,
     "precision": "auto",
 }
@@ -76,14 +178,34 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
             "attention_dropout": 0.0,
         },
         "mamba2": {"d_model": 16, "expand": 1, "d_state": 8, "headdim": 16, "depth": 1},
+        "cnn_ecg_mamba": {
+            "channels": (8, 16, 24, 32),
+            "depth": 2,
+            "d_state": 8,
+            "expand": 1,
+            "places": 256,
+            "core": "duality",
+        },
     },
     "small": {
         "resnet1d": {"channels": (16, 32, 64, 128), "blocks": 1},
         "bilstm": {"hidden": 32},
         "transformer": {"d_model": 32, "heads": 4, "feedforward": 64, "attention_dropout": 0.0},
         "mamba2": {"d_model": 32, "d_state": 16, "headdim": 16},
+        "cnn_ecg_mamba": {
+            "channels": (16, 32, 48, 64),
+            "depth": 4,
+            "places": 256,
+            "core": "duality",
+        },
     },
-    "paper": {"resnet1d": {}, "bilstm": {}, "transformer": {}, "mamba2": {}},
+    "paper": {"resnet1d": {}, "bilstm": {}, "transformer": {}, "mamba2": {}, "cnn_ecg_mamba": {}},
+}
+# A ResNet-1D with about as many weights as the CNN-ECG-Mamba of the same sizes; a test counts them.
+EQUAL_BUDGET: dict[str, tuple[tuple[str, Any], ...]] = {
+    "tiny": (("channels", (12, 16, 24, 32)), ("blocks", 1)),
+    "small": (("channels", (16, 32, 64, 96)), ("blocks", 1)),
+    "paper": (("channels", (128, 256, 512, 768)), ("blocks", 2)),
 }
 CHAPTERS: dict[str, tuple[type[BaseModel], dict[str, dict[str, Any]]]] = {
     "benchmark": (
@@ -100,6 +222,43 @@ CHAPTERS: dict[str, tuple[type[BaseModel], dict[str, dict[str, Any]]]] = {
             "demo": {**_COMMON, "patients": 150, "epochs": 10, "lr": 2e-3, "sizes": "tiny"},
             "study": {**_COMMON, "patients": 400, "epochs": 15, "lr": 2e-3, "sizes": "small"},
             "paper": {**_COMMON, "patients": 2597, "epochs": 200, "sizes": "paper"},
+        },
+    ),
+    "cnn_ecg_mamba": (
+        CnnEcgMamba,
+        {
+            "smoke": {
+                **_CHALLENGE,
+                "recordings": 80,
+                "epochs": 1,
+                "fs": 62.5,
+                "sizes": "tiny",
+                "folds": 2,
+                "sites": 1,
+                "parts": ["one direction", "10 s"],
+                "resamples": 100,
+            },
+            "demo": {**_CHALLENGE, "recordings": 300, "epochs": 8, "fs": 62.5, "sizes": "tiny"},
+            "study": {
+                **_CHALLENGE,
+                "recordings": 1200,
+                "epochs": 20,
+                "fs": 125.0,
+                "sizes": "small",
+                "folds": 5,
+                "sites": 10,
+            },
+            "paper": {
+                **_CHALLENGE,
+                "recordings": 88_253,
+                "epochs": 60,
+                "batch": 30,
+                "lr": 1e-4,
+                "fs": 500.0,
+                "sizes": "paper",
+                "folds": 5,
+                "sites": 10,
+            },
         },
     ),
 }
@@ -134,6 +293,8 @@ def parameters(chapter: str, given: Mapping[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
+        if str(reason := first.get("ctx", {}).get("error", "")).endswith("."):  # a whole sentence
+            raise PecgError(str(reason)) from error
         raise PecgError(f"{name} must be {wanted(chapter, name)}, not {named[name]!r}.") from error
 
 
@@ -147,7 +308,7 @@ def wanted(chapter: str, name: str) -> str:
     """What a parameter takes, in words: 'a whole number from 1 to 2000'."""
     schema = CHAPTERS[chapter][0].model_json_schema()["properties"][name]
     if "enum" in schema:
-        return "one of " + ", ".join(schema["enum"])
+        return "one of " + ", ".join(str(value) for value in schema["enum"])
     if schema["type"] == "array":
         return "a list, each once, of " + ", ".join(schema["items"]["enum"])
     if schema["type"] == "string":

@@ -21,7 +21,7 @@ import pandas as pd
 
 from pecg_utils import chapters, files, keys, machine, places, progress
 from pecg_utils.data import open_dataset
-from pecg_utils.data.recording import Dataset
+from pecg_utils.data.recording import UNKNOWN, Dataset, people
 from pecg_utils.data.windows import Settings, Windows, data_fingerprint, prepare
 from pecg_utils.errors import PecgError
 from pecg_utils.trial import Outcome, Protocol, carry_out, judge
@@ -45,21 +45,22 @@ def open_sources(parameters: Any) -> Sources:
 
     Raises PecgError when the folder is no such dataset.
     """
+    name, how = parameters.dataset, parameters.reading
     if not parameters.data:
-        given = open_dataset(parameters.dataset, twin(parameters.dataset, parameters.patients))
+        given = open_dataset(name, twin(name, parameters.twin_size), **how)
         return Sources(given, given, {given.kind: data_fingerprint(given)})
-    given = open_dataset(parameters.dataset, parameters.data)
+    given = open_dataset(name, parameters.data, **how)
     prints = {given.kind: data_fingerprint(given)}
     # A twin stands for itself, however small it is.
     if given.kind == "twin" or labelled_patients(given) >= MIN_LABELLED_PATIENTS:
         return Sources(given, given, prints)
-    training = open_dataset(parameters.dataset, twin(parameters.dataset, parameters.patients))
+    training = open_dataset(name, twin(name, parameters.twin_size), **how)
     return Sources(given, training, {**prints, "twin": data_fingerprint(training)})
 
 
 def labelled_patients(dataset: Dataset) -> int:
-    """How many patients carry a label."""
-    return int(dataset.table["patient"][dataset.labels.any(axis=1)].nunique())
+    """How many patients carry a label, or proxies where patients are not named."""
+    return int(people(dataset.table)[dataset.labels.any(axis=1)].nunique())
 
 
 def use(chapter: str, dataset: Dataset) -> str:
@@ -77,7 +78,12 @@ def use(chapter: str, dataset: Dataset) -> str:
 
 
 def twin(dataset: str, size: int) -> Path:
-    """The folder of the twin of `dataset` of this size, written where it is not there yet."""
+    """The folder of the twin of `dataset` of this size, written where it is not there yet.
+
+    Raises PecgError where the dataset has no twin.
+    """
+    if dataset not in TWINS:
+        raise PecgError(f"{dataset} has no twin; give the folder of its recordings as data.")
     name = f"{dataset}-{size}-{writing.sources()}"
     folder: Path = TWINS[dataset].write(places.twins() / name, size)
     return folder
@@ -145,36 +151,43 @@ class Run:
         leads: Sequence[str],
         *,
         labelled: bool = True,
-        antialias: bool = True,
+        **other: Any,
     ) -> Windows | None:
         """The windows of the recordings of `dataset` that have just as many leads as asked for.
 
-        labelled: leave out recordings that carry none of the labels, as the paper does.
+        labelled: leave out recordings that carry none of the labels; of PTB-XL they stay. other:
+        what differs from the run's settings, as `antialias` or `seconds`.
         None when there is no such recording at all.
         """
         has = (dataset.table["n_leads"] == len(leads)).to_numpy()
-        if labelled and dataset.name == "zzu":
+        if labelled and dataset.name != "ptbxl":
             has = has & dataset.labels.any(axis=1).to_numpy()
         if not has.any():
             return None
-        settings = Settings(tuple(leads), seconds=self.parameters.seconds, antialias=antialias)
+        settings = Settings(tuple(leads), **{**self.parameters.cutting, **other})
         prepared = prepare(
             dataset.only(has), settings, places.windows(), self.sources.fingerprints[dataset.kind]
         )
         self.reports[f"{dataset.kind}, {len(leads)} leads"] = prepared.report.as_json()
         return prepared
 
-    def trials(self, prepared: Windows | None, plan: Sequence[Protocol]) -> list[Outcome]:
+    def trials(
+        self,
+        prepared: Windows | None,
+        plan: Sequence[Protocol],
+        weights: pd.DataFrame | None = None,
+    ) -> list[Outcome]:
         """Each protocol of `plan` carried out on the windows, or read back if it was before.
 
-        Nothing where there are no such windows.
+        weights: the Challenge's, where its metric is to be reckoned. Nothing where there are no
+        such windows.
         """
         if prepared is None:
             return []
         from pecg_utils.train import Training
 
         p = self.parameters
-        training = Training(p.epochs, p.batch, p.lr, seed=p.seed, precision=p.precision)
+        training = Training(**p.training)
         outcomes = []
         for protocol in progress.track(plan, len(plan), f"{self.chapter}: model"):
             outcome = carry_out(
@@ -185,6 +198,7 @@ class Run:
                 training,
                 self.folder / "trials",
                 p.resamples,
+                weights,
             )
             self._outcomes[outcome.folder.name] = outcome
             outcomes.append(outcome)
@@ -254,7 +268,8 @@ class Run:
             "kind": dataset.kind,
             "fingerprint": self.sources.fingerprints[dataset.kind],
             "recordings": len(dataset.table),
-            "patients": int(dataset.table["patient"].nunique()),
+            "patients": int(people(dataset.table).nunique()),
+            "named": bool((dataset.table["patient"] != UNKNOWN).all()),
         }
 
     def _training_seconds(self) -> float:

@@ -25,6 +25,13 @@ HAMMING, ALL_ZERO, F1 = "hamming_loss", "hamming_loss_all_zero", "f1"
 AUROC, AVERAGE_PRECISION = "auroc", "average_precision"
 METRICS = (HAMMING, ALL_ZERO, F1, AUROC, AVERAGE_PRECISION)
 MACRO = "macro"
+WORDS = {  # what people call the macro value of each; the last is of challenge_score.py
+    AUROC: "macro AUROC",
+    AVERAGE_PRECISION: "macro average precision",
+    F1: "macro F1",
+    HAMMING: "Hamming loss",
+    "challenge_score": "Challenge score",
+}
 
 
 def scores(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pecg_utils.data.recording import Dataset, Recording
+from pecg_utils.metrics import WORDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
 INK, GREY = "#1f2933", "#8a94a0"
 OURS, PAPER, SOUND = "#c2571a", "#1f2933", "#1d6fa5"  # legible to colour-blind readers
 _PALETTE = ["#1d6fa5", "#c2571a", "#2e8b57", "#8a5fb0"]
-METRICS = {
-    "auroc": "macro AUROC",
-    "average_precision": "macro average precision",
-    "f1": "macro F1",
-    "hamming_loss": "Hamming loss",
-}
 
 
 def _figure(
@@ -118,21 +113,24 @@ def cohort(dataset: Dataset) -> "Figure":
 
 
 def curves(outcomes: "Sequence[object]") -> "Figure":
-    """Loss and validation macro F1 by epoch, a line a trial; a dot where the epoch was kept."""
+    """Loss and validation score by epoch, a line a trial; a dot where the epoch was kept."""
     from pecg_utils.trial import Outcome
 
     figure, (losses, scores) = _figure(10, 3.8, 1, 2)
+    judged = "f1"
     for number, outcome in enumerate(outcomes):
         assert isinstance(outcome, Outcome)
         colour = _PALETTE[number % len(_PALETTE)]
         epochs = outcome.curves["epoch"]
         name = outcome.protocol.model
+        judged = str(outcome.curves.columns[-1]).removeprefix("validation_")
+        values = outcome.curves[f"validation_{judged}"]
         losses.plot(epochs, outcome.curves["train_loss"], color=colour, label=name)
-        scores.plot(epochs, outcome.curves["validation_f1"], color=colour, label=name)
+        scores.plot(epochs, values, color=colour, label=name)
         best = outcome.facts["best_epoch"]
-        scores.plot(best, outcome.curves["validation_f1"].iloc[best - 1], "o", color=colour)
-    losses.set(xlabel="epoch", ylabel="weighted loss, training side", ylim=(0, None))
-    scores.set(xlabel="epoch", ylabel="macro F1, validation side", ylim=(0, None))
+        scores.plot(best, values.iloc[best - 1], "o", color=colour)
+    losses.set(xlabel="epoch", ylabel="loss, training side", ylim=(0, None))
+    scores.set(xlabel="epoch", ylabel=f"{WORDS[judged]}, validation side", ylim=(0, None))
     losses.legend(frameon=False)
     return figure
 
@@ -164,7 +162,7 @@ def forest(rows: pd.DataFrame, metrics: Sequence[str] = ("auroc", "f1")) -> "Fig
         broken = [name.replace(" leads, ", " leads,\n") for name in names]
         panel.set_yticks(places, broken if panel is panels[0] else [], fontsize=9)
         panel.set_ylim(-0.6, len(names) - 0.3)
-        panel.set_xlabel(METRICS[metric])
+        panel.set_xlabel(WORDS[metric])
         if metric == "auroc":
             panel.axvline(0.5, color=GREY, linestyle=":")
             panel.set_xlim(min(0.4, float(np.nanmin(chosen["low"].fillna(0.4)))), 1.0)
@@ -221,7 +219,7 @@ def per_class(rows: pd.DataFrame, names: dict[str, str], metric: str = "auroc") 
     values.axvline(0.5, color=GREY, linestyle=":")
     values.set_yticks(places, [f"{names[label]} [{label}]" for label in labels], fontsize=8)
     values.set_xlim(0, 1.02)
-    values.set_xlabel({"auroc": "AUROC", "average_precision": "average precision"}[metric])
+    values.set_xlabel(WORDS[metric].removeprefix("macro "))
     lines, words = values.get_legend_handles_labels()
     figure.legend(lines, words, frameon=False, loc="outside lower center", ncols=1)
     shares.set_yticks(places, [])

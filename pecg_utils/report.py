@@ -9,10 +9,27 @@ from typing import Any
 
 import pandas as pd
 
-from pecg_utils import cards, chapters, claims, files, keys, ledger, places, plots, twin_pages
+from pecg_utils import (
+    cards,
+    chapters,
+    claims,
+    files,
+    findings,
+    keys,
+    ledger,
+    places,
+    plots,
+    twin_pages,
+)
 from pecg_utils.markdown import table as markdown
+from pecg_utils.metrics import WORDS
+from pecg_utils.words import recordings
 
-_ENDS = ("window", "patient")
+CLAIMS = (
+    "# Claims and measurements\n\n"
+    "Paper by paper: what it reports, and what was measured here under the same protocol and under "
+    "a sound one. How a verdict is given: {ref}`verdicts`.\n\n"
+)
 
 
 def write_all() -> list[Path]:
@@ -20,12 +37,15 @@ def write_all() -> list[Path]:
     folder = places.PROJECT / "book" / "generated"
     pages = {**cards.pages(), "twins.md": twin_pages.twins_page(folder)}
     written = []
+    parts = []
     for chapter in chapters.CHAPTERS:
         shown = _shown(chapter)
         records = ledger.kept(chapter)
-        pages["claims.md"] = claims_page(chapter, ([shown] if shown else []) + records)
+        parts.append(claims_section(chapter, ([shown] if shown else []) + records))
         pages[f"{chapter}-kept.md"] = kept_fragment(records, folder)
-        pages[f"{chapter}-finding.md"] = finding_fragment(records or ([shown] if shown else []))
+        told = findings.FRAGMENTS[chapter](records or ([shown] if shown else []))
+        pages[f"{chapter}-finding.md"] = told
+    pages["claims.md"] = CLAIMS + "\n".join(parts)
     models = folder / "models.md"
     mark = _models_mark()
     if not (models.is_file() and mark in models.read_text(encoding="utf-8")):
@@ -72,7 +92,7 @@ def models_page(mark: str) -> str:
     return "\n\n".join([*parts, mark]) + "\n"
 
 
-def claims_page(chapter: str, records: list[dict[str, Any]]) -> str:
+def claims_section(chapter: str, records: list[dict[str, Any]]) -> str:
     """Every claim of a chapter with its source, and each record's measurement beside it."""
     paper = claims.load(chapter)
     listed = pd.DataFrame(
@@ -83,23 +103,22 @@ def claims_page(chapter: str, records: list[dict[str, Any]]) -> str:
         }
     )
     parts = [
-        "# Claims and measurements",
-        f"What {paper.paper} reports, and what was measured here under the same protocol. "
-        "How a verdict is given: {ref}`verdicts`.",
+        f"## {paper.paper}",
+        f"What the paper of {{doc}}`../papers/{chapter}` reports, and what was measured here.",
     ]
     for record in records:
         joined = claims.join(chapter, record)
         measured = joined[joined["value"].notna()]
-        about = f"## {_title(record)}\n\n{_about(record)}"
+        about = f"### {_title(record)}\n\n{_about(record)}"
         if measured.empty:
             why = joined["why"].iloc[0]
             parts += [about, f"No claim is comparable with this record: {why}."]
             continue
-        table = claims.shown(measured)
+        table = claims.shown(chapter, measured)
         table["data"] = table["data"].map("{{tag}}`{}`".format)
         table["verdict"] += ": " + measured["why"].to_numpy()
         parts += [about, markdown(table.reset_index(names="model"))]
-    parts += ["## Where each claim was read", markdown(listed)]
+    parts += [f"### Where each claim of {paper.paper} was read", markdown(listed)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -138,42 +157,12 @@ def _judged(record: dict[str, Any]) -> bool:
     return any("trained_on" in trial for trial in record["trials"])
 
 
-def finding_fragment(records: list[dict[str, Any]]) -> str:
-    """For each record the first model's macro AUROC by window and by patient, real and permuted."""
-    lines = []
-    for record in records:
-        first = record["trials"][0]["protocol"]
-        found = {}
-        for trial in record["trials"]:
-            same = all(trial["protocol"][k] == first[k] for k in ("model", "cohort", "leads"))
-            if same and trial["protocol"]["antialias"] and "trained_on" not in trial:
-                way = tuple(trial["protocol"][k] for k in ("labels", "split", "normalise"))
-                found[way] = trial
-        wanted = [(labels, split, "train") for labels in ("real", "permuted") for split in _ENDS]
-        if not all(way in found for way in wanted):
-            continue
-        rows = ledger.rows([found[way] for way in wanted])
-        macro = rows[(rows["metric"] == "auroc") & (rows["label"] == "macro")]
-        values = [
-            claims.interval(v, a, b)
-            for v, a, b in zip(macro["value"], macro["low"], macro["high"], strict=True)
-        ]
-        kind = macro["data"].iloc[0]
-        people = next(d["patients"] for d in record["data"] if d["kind"] == kind)
-        lines.append(
-            f"- {cards.name(record['data'][0]['dataset'])}, {{tag}}`{kind}`, {people:,} patients, "
-            f"{rows['label'].nunique() - 1} labels: macro AUROC of `{first['model']}` is "
-            f"{values[0]} with windows divided at random and {values[1]} with patients kept apart. "
-            f"With labels that mean nothing it is {values[2]} and {values[3]} "
-            f"(record `{record['key']}`)."
-        )
-    return "\n".join(lines or ["No record is kept yet."]) + "\n"
-
-
 def _trials_table(macro: pd.DataFrame) -> pd.DataFrame:
     shown: dict[str, list[str]] = {}
-    for metric, words in {**plots.METRICS, "hamming_loss_all_zero": "all-zero answer"}.items():
+    for metric, words in {**WORDS, "hamming_loss_all_zero": "all-zero answer"}.items():
         part = macro[macro["metric"] == metric]
+        if part.empty:
+            continue
         digits = 4 if metric.startswith("hamming") else 3
         shown[words] = [
             claims.interval(v, a, b, digits)
@@ -197,8 +186,8 @@ def _title(record: dict[str, Any]) -> str:
 
 def _about(record: dict[str, Any]) -> str:
     data = "; ".join(
-        f"{cards.name(d['dataset'])} {{tag}}`{d['kind']}`, {d['recordings']:,} recordings of "
-        f"{d['patients']:,} patients"
+        f"{cards.name(d['dataset'])} {{tag}}`{d['kind']}`, "
+        + recordings(d["recordings"], d["patients"], d.get("named", True))
         for d in record["data"]
     )
     minutes = record["training_seconds"] / 60

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pecg_utils.plots import METRICS
+from pecg_utils.data.recording import UNKNOWN, Dataset, people
+from pecg_utils.metrics import WORDS
 from pecg_utils.trial import Outcome
 
 if TYPE_CHECKING:
@@ -33,19 +34,31 @@ def about(run: "Run") -> "Markdown":
     p, given, training = run.parameters, run.given, run.training
     text = (
         f"This page was made at the profile `{p.profile}` on {given.name} *{given.kind}*: "
-        f"{len(given.table):,} recordings of {given.table['patient'].nunique():,} patients. "
+        f"{recordings(len(given.table), *_known(given))}. "
         f"Models of the {p.sizes} sizes, {p.epochs} epochs, seed {p.seed}."
     )
     if training is not given:
         text += (
             f" That is too few to train on, so the models were trained on the *{training.kind}*, "
-            f"{len(training.table):,} recordings of {training.table['patient'].nunique():,} "
-            "simulated patients, and tested on the real recordings as they are. "
+            f"{recordings(len(training.table), *_known(training))}, "
+            "and tested on the real recordings as they are. "
             "Every result below says which it is."
         )
     if training.kind == "twin":
         text += " A result from a twin is no reproduction."
     return _markdown(text)
+
+
+def recordings(count: int, patients: int, named: bool) -> str:
+    """`208 recordings of 190 patients`, or into how many groups proxies join those of no name."""
+    if named:
+        return f"{count:,} recordings of {patients:,} patients"
+    return f"{count:,} recordings whose patients are not all named, {patients:,} by proxy"
+
+
+def _known(dataset: Dataset) -> tuple[int, bool]:
+    """How many patients there are, and whether all are named."""
+    return people(dataset.table).nunique(), bool((dataset.table["patient"] != UNKNOWN).all())
 
 
 def contrast(first: Outcome, second: Outcome, metric: str = "auroc") -> "Markdown":
@@ -57,7 +70,7 @@ def contrast(first: Outcome, second: Outcome, metric: str = "auroc") -> "Markdow
     if np.isnan([a["low"], b["low"]]).any():
         meet = "without both intervals this says little"
     return _markdown(
-        f"On the *{first.kind}*, {METRICS[metric]} is {measured(first, metric)} with "
+        f"On the *{first.kind}*, {WORDS[metric]} is {measured(first, metric)} with "
         f"*{first.protocol.name}*, and {measured(second, metric)} with *{second.protocol.name}*. "
         f"The distance is {distance:.3f}; {meet}."
     )
@@ -106,7 +119,7 @@ def best(outcomes: Sequence[Outcome], metric: str = "auroc") -> "Markdown":
     low = top.value(metric)["low"]
     level = [o.protocol.model for o in ranked[1:] if not o.value(metric)["high"] < low]
     text = (
-        f"On the *{top.kind}*, the highest {METRICS[metric]} is that of `{top.protocol.model}`: "
+        f"On the *{top.kind}*, the highest {WORDS[metric]} is that of `{top.protocol.model}`: "
         f"{measured(top, metric)}."
     )
     if metric == "auroc" and low <= 0.5:

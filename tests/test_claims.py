@@ -162,7 +162,7 @@ def test_an_undefined_score_is_nan_and_not_an_error():
 
 def test_the_shown_table_has_words_and_intervals():
     given = record([trial(WANTED, 0.94, 0.0070), trial(SOUND, 0.40, 0.06)])
-    shown = claims.shown(join("benchmark", given))
+    shown = claims.shown("benchmark", join("benchmark", given))
     first = shown.loc["resnet1d"].set_index(["leads", "metric"])
     f1 = first.loc[(12, "macro F1 (%)")]
     assert f1["here, split by window"] == "94.0 (93.0 to 95.0)"

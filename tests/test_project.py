@@ -27,6 +27,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 ORDER = [
     ["cli"],
     ["run", "report"],
+    ["findings"],
     ["words"],
     ["twin_pages"],
     ["ledger"],

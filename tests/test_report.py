@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pecg_utils import cards, chapters, ledger, models, places, plots, report, words
+from pecg_utils import cards, chapters, ledger, metrics, models, places, report, words
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
 from pecg_utils.trial import Outcome, Protocol
 from pecg_utils.twins import TWINS
@@ -48,7 +48,7 @@ def page(project, name):
 def trial(protocol, value, kind="subset", **more):
     """A trial of a record with two labels, its second AUROC undefined."""
     columns = {"metric": [], "label": [], "value": [], "low": [], "high": [], "positives": []}
-    for metric in [*plots.METRICS, "hamming_loss_all_zero"]:
+    for metric in [*metrics.WORDS, "hamming_loss_all_zero"]:
         for label in ("a", "b", "macro"):
             undefined = label == "b" and metric == "auroc"
             columns["metric"].append(metric)

@@ -78,7 +78,7 @@ def test_the_loss_falls_and_the_best_epoch_is_kept(tmp_path):
     assert losses[-1] < 0.5 * losses[0]
     assert [row["epoch"] for row in fitted.curves] == list(range(1, 13))
     assert fitted.best_epoch == 1 + int(np.argmax(f1))  # the first of equals
-    assert train._macro_f1(validation.labels, predict(fitted.model, validation)) == max(f1)
+    assert train._macro("f1", validation.labels, predict(fitted.model, validation)) == max(f1)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(tmp_path):
@@ -245,7 +245,7 @@ def test_nothing_is_printed_that_would_stand_in_the_book(tmp_path):
 
 def test_of_equally_good_epochs_the_first_is_kept(tmp_path, monkeypatch):
     f1 = iter([0.1, 0.4, 0.4, 0.2])
-    monkeypatch.setattr(train, "_macro_f1", lambda *_: next(f1))
+    monkeypatch.setattr(train, "_macro", lambda *_: next(f1))
     assert fit(network(), *sides(), SHORT, tmp_path).best_epoch == 2
 
 

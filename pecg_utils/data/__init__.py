@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, pe, ptbxl, zzu
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 
-READERS: dict[str, Callable[[Path], Dataset]] = {
+READERS: dict[str, Callable[..., Dataset]] = {
     "zzu": zzu.open_folder,
     "ptbxl": ptbxl.open_folder,
     "challenge": challenge.open_folder,
@@ -20,8 +21,8 @@ READERS: dict[str, Callable[[Path], Dataset]] = {
 }
 
 
-def open_dataset(name: str, root: str | Path) -> Dataset:
-    """The dataset `name` in the folder `root`.
+def open_dataset(name: str, root: str | Path, **how: Any) -> Dataset:
+    """The dataset `name` in the folder `root`. how: what its reader takes beside the folder.
 
     Raises PecgError when the name is unknown or the folder is not one of that dataset.
     """
@@ -30,4 +31,4 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
     folder = Path(os.path.expanduser(root))  # Path.expanduser raises for an unknown user
     if not folder.is_dir():
         raise PecgError(f"{folder} is no folder. Give the folder that holds the release's files.")
-    return READERS[name](folder)
+    return READERS[name](folder, **how)
