@@ -266,6 +266,9 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
         ("transformer", 12, 300, {"d_model": 9, "heads": 3}, "d_model 9 with 3 heads"),
         ("mamba2", 12, 300, {"headdim": 7}, "headdim 7, which does not divide"),
         ("cnn_ecg_mamba", 12, 300, {"directions": 3}, "given 3 directions; give 1 or 2"),
+        ("cnn_ecg_mamba", 12, 300, {"core": "dual"}, "give one of scan, duality"),
+        ("cnn_ecg_mamba", 12, 300, {"depth": -1}, "given as -1; give a whole number from 0"),
+        ("cnn_ecg_mamba", 12, 300, {"depth": 0}, "given depth 0 and the pool token"),
         ("cnn_ecg_mamba", 12, 300, {"pool": "max"}, "given as 'max'; give one of token, mean"),
         ("cnn_ecg_mamba", 12, 300, {"kernels": (15, 7, 4, 3)}, "given the kernel 4; give odd"),
     ],
@@ -274,6 +277,15 @@ def test_refusals(name: str, leads: int, samples: int, sizes: dict[str, object],
     with pytest.raises(PecgError) as caught:
         create(name, leads, 19, samples, **sizes)
     assert says in str(caught.value)
+
+
+def test_cnn_ecg_mamba_learns_by_duality_and_by_its_stem_alone() -> None:
+    for changed, layers in (({"core": "duality"}, 1), ({"depth": 0, "pool": "mean"}, 0)):
+        model = create("cnn_ecg_mamba", 12, 5, 300, **(SMALL["cnn_ecg_mamba"] | changed))
+        assert len(model.get_submodule("layers")) == layers
+        model(torch.randn(2, 12, 301)).square().sum().backward()
+        still = [k for k, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+        assert still == []
 
 
 def test_no_classes_are_refused() -> None:

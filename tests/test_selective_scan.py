@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from pecg_utils.models import selective_scan as scanning
+from pecg_utils.models import vim
 from pecg_utils.models.cnn_ecg_mamba import Answer, Places
 from pecg_utils.models.selective_scan import selective_scan
-from pecg_utils.models.vim import DropPath, VimBlock, VimLayer
+from pecg_utils.models.vim import CORES, DropPath, VimBlock, VimLayer
 
 
 @pytest.fixture(autouse=True)
@@ -132,20 +133,29 @@ def test_the_papers_block_at_8192_tokens_would_need_less_than_six_gigabytes() ->
 # Vision Mamba's block
 
 
-def block(both: bool = True) -> VimBlock:
-    return VimBlock(32, 4, 4, 2, both)
+@pytest.fixture(params=CORES)
+def core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each core, the duality with heads of 16 channels and chunks of 8."""
+    monkeypatch.setattr(vim, "HEADDIM", 16)
+    monkeypatch.setattr(vim, "CHUNK", 8)
+    return str(request.param)
 
 
-def test_every_weight_of_both_directions_gets_a_gradient() -> None:
-    made = block()
+def block(core: str = "scan", both: bool = True) -> VimBlock:
+    return VimBlock(32, 4, 4, 2, both, core)
+
+
+def test_every_weight_of_both_directions_gets_a_gradient(core: str) -> None:
+    made = block(core)
     made(torch.randn(2, 20, 32)).square().sum().backward()
     names = dict(made.named_parameters())
-    assert sum(name.startswith("backwards.") for name in names) == 7
+    own = {"scan": 7, "duality": 6}  # the duality has no low rank in its steps
+    assert sum(name.startswith("backwards.") for name in names) == own[core]
     assert [name for name, p in names.items() if p.grad is None or not p.grad.any()] == []
 
 
-def test_reversing_time_mirrors_a_block_with_tied_weights() -> None:
-    made = block()
+def test_reversing_time_mirrors_a_block_with_tied_weights(core: str) -> None:
+    made = block(core)
     made.backwards.load_state_dict(made.forwards.state_dict())
     tokens = torch.randn(2, 21, 32)
     torch.testing.assert_close(made(tokens.flip(1)), made(tokens).flip(1))
@@ -153,22 +163,54 @@ def test_reversing_time_mirrors_a_block_with_tied_weights() -> None:
     assert not torch.allclose(made(tokens.flip(1)), made(tokens).flip(1), atol=1e-4)
 
 
-def test_two_directions_see_the_whole_sequence_and_one_the_past_alone() -> None:
+def test_two_directions_see_the_whole_sequence_and_one_the_past_alone(core: str) -> None:
     tokens = torch.randn(1, 30, 32)
     changed = tokens.clone()
     changed[:, 20] += 1
-    both, one = block(), block(both=False)
+    both, one = block(core), block(core, both=False)
     assert not torch.allclose(both(tokens)[:, 5], both(changed)[:, 5], atol=1e-7)
     assert torch.equal(one(tokens)[:, :20], one(changed)[:, :20])
 
 
-def test_the_sum_of_both_is_halved() -> None:
-    made = block()
+def test_the_sum_of_both_is_halved(core: str) -> None:
+    made = block(core)
     tokens = torch.randn(1, 12, 32)
     x, gate = made.in_proj(tokens).chunk(2, -1)
     ahead, back = made.forwards(x), made.backwards(x.flip(1)).flip(1)
     expected = made.out_proj((ahead + back) / 2 * nn.functional.silu(gate))
     torch.testing.assert_close(made(tokens), expected)
+
+
+def test_a_direction_by_duality_is_the_recurrence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written out sample by sample, from its weights: 4 heads of 16 channels, state 4, chunks of 8.
+
+    The scan has one decay a channel and state; with all of a head's alike it gives the same.
+    """
+    monkeypatch.setattr(vim, "HEADDIM", 16)
+    monkeypatch.setattr(vim, "CHUNK", 8)
+    made = block("duality").double().backwards
+    w = {k: v.detach() for k, v in made.named_parameters()}
+    w["D"].normal_()
+    x = torch.randn(1, 21, 64, dtype=torch.float64)
+    mixed = nn.functional.silu(made.conv(x))  # (1, 21, 64)
+    dt, b, c = (mixed @ w["x_proj.weight"].T).split([4, 4, 4], -1)
+    dt = nn.functional.softplus(dt + w["dt_bias"]).repeat_interleave(16, -1)  # (1, 21, 64)
+    A = -w["A_log"].exp().repeat_interleave(16)[:, None].repeat(1, 4)  # (64, 4)
+    expected = recurrence(mixed, dt, A, b, c, w["D"].repeat_interleave(16))
+    torch.testing.assert_close(made(x), expected, rtol=0, atol=1e-10)
+
+
+def test_gradients_of_a_block(core: str) -> None:
+    made = VimBlock(8, 3, 4, 2, core=core).double()
+    tokens = torch.randn(1, 11, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x, *_: made(x), [tokens, *made.parameters()])
+
+
+def test_heads_divide_the_width() -> None:
+    assert vim.DualDirection(96, 4, 4).headdim == 32
+    assert vim.DualDirection(768, 4, 4).dt_bias.shape == (12,)
+    with pytest.raises(ValueError, match="core is 'dual'; it must be one of scan, duality"):
+        block("dual")
 
 
 def test_the_norm_is_an_rms_norm() -> None:

@@ -28,7 +28,7 @@ Tag = Literal["paper", "code", "ours"]
 class Size(NamedTuple):
     """One keyword of a model: its default, whether *paper*, *code* or *ours*, and from where.
 
-    options: what it can be, where it is a word.
+    options: what it can be, where it is a word. least: the smallest, where it is a count.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Size(NamedTuple):
     tag: Tag
     source: str
     options: tuple[str, ...] = ()
+    least: int = 1
 
 
 class Choice(NamedTuple):
@@ -175,7 +176,7 @@ def _bounded(model: str, what: str, value: int, low: int, high: int | None) -> N
 
 
 def _checked(model: str, value: object, size: Size) -> object:
-    """`value` if it is of the default's kind; counts are from 1, fractions in [0, 1)."""
+    """`value` if it is of the default's kind; counts are from `least`, fractions in [0, 1)."""
     default = size.default
     if isinstance(default, str):
         wanted = f"one of {', '.join(size.options)}"
@@ -192,8 +193,8 @@ def _checked(model: str, value: object, size: Size) -> object:
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
             return float(value)
     else:
-        wanted = "a whole number from 1"
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        wanted = f"a whole number from {size.least}"
+        if isinstance(value, int) and not isinstance(value, bool) and value >= size.least:
             return value
     raise PecgError(
         f"The size {size.name} of the model {model} was given as {value!r}; give {wanted}."

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from pecg_utils.errors import PecgError
 from pecg_utils.models import Choice, Entry, Size, Stage
 from pecg_utils.models.mamba2 import RmsNorm
-from pecg_utils.models.vim import EPS, VimBlock, VimLayer
+from pecg_utils.models.vim import CORES, EPS, HEADDIM, VimBlock, VimLayer
 
 
 class Stem(nn.Module):
@@ -81,9 +81,11 @@ class Answer(nn.Module):
 class CnnEcgMamba(nn.Module):
     """Stem, places and class token, Vim blocks with a residual each, one linear layer.
 
-    `directions` 1 leaves out the backward direction; `pool` is "token" or "mean".
+    `depth` 0 leaves the stem alone, with its mean; `directions` 1 leaves out the backward
+    direction; `core` is "scan" or "duality"; `pool` is "token" or "mean".
 
-    Raises PecgError when `directions` is another number than 1 and 2, or a kernel is even.
+    Raises PecgError when `directions` is another number than 1 and 2, when a kernel is even, or
+    when the class token would answer without a block that shows it the signal.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class CnnEcgMamba(nn.Module):
         conv: int,
         expand: int,
         directions: int,
+        core: str,
         places: int,
         drop_path: float,
         pool: str,
@@ -108,6 +111,11 @@ class CnnEcgMamba(nn.Module):
             raise PecgError(
                 f"The model cnn_ecg_mamba was given {directions} directions; give 1 or 2."
             )
+        if depth == 0 and pool == "token":
+            raise PecgError(
+                "The model cnn_ecg_mamba was given depth 0 and the pool token, which sees the "
+                "signal through the blocks alone; give the pool mean."
+            )
         if even := [kernel for kernel in kernels if kernel % 2 == 0]:
             raise PecgError(
                 f"The model cnn_ecg_mamba was given the kernel {even[0]}; give odd ones."
@@ -115,13 +123,14 @@ class CnnEcgMamba(nn.Module):
         d_model = channels[-1]
         self.stem = Stem(n_leads, channels, kernels, strides)
         self.places = Places(d_model, places)
+        sizes = (d_model, d_state, conv, expand, directions == 2, core)
         self.layers = nn.ModuleList(
-            VimLayer(d_model, VimBlock(d_model, d_state, conv, expand, directions == 2), drop_path)
-            for _ in range(depth)
+            VimLayer(d_model, VimBlock(*sizes), drop_path) for _ in range(depth)
         )
         self.answer = Answer(d_model, pool == "mean")
         self.head = nn.Linear(d_model, n_classes)
-        self.detail = f"{expand * d_model} wide, state {d_state}, {directions} directions"
+        ways = "both directions" if directions == 2 else "one direction"
+        self.detail = f"{expand * d_model} wide, state {d_state}, {core}, {ways}"
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.places(self.stem(x))  # (B, S + 1, D)
@@ -153,6 +162,10 @@ class CnnEcgMamba(nn.Module):
 FAMILY = "not in what is known of the paper; the authors' earlier model, by its released logs"
 OURS = "not in what is known of the paper"
 VIM = "arXiv 2401.09417 and its released block"
+CORE = (
+    "scan is Mamba-1's, as in " + VIM + "; duality is Mamba-2's (arXiv 2405.21060) in heads of "
+    f"{HEADDIM} channels, ours, because a CPU computes it several times faster"
+)
 
 ENTRY = Entry(
     name="cnn_ecg_mamba",
@@ -162,11 +175,12 @@ ENTRY = Entry(
         Size("channels", (64, 128, 256, 384), "ours", FAMILY + " (the last, 384); the rest ours"),
         Size("kernels", (15, 7, 5, 3), "ours", OURS),
         Size("strides", (2, 2, 2, 1), "ours", OURS),
-        Size("depth", 24, "ours", FAMILY),
+        Size("depth", 24, "ours", FAMILY, least=0),
         Size("d_state", 16, "ours", VIM),
         Size("conv", 4, "ours", VIM),
         Size("expand", 2, "ours", VIM),
         Size("directions", 2, "paper", "arXiv 2510.13046, abstract: a Vision Mamba encoder"),
+        Size("core", "scan", "ours", CORE, CORES),
         Size("places", 1024, "ours", "8,192 samples through the stem"),
         Size("drop_path", 0.1, "ours", VIM + ", where it may grow with depth"),
         Size("pool", "token", "ours", VIM, ("token", "mean")),

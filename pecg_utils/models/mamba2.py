@@ -18,6 +18,13 @@ DT_RANGE = (1e-3, 0.1)  # the steps that a new block starts with, drawn log-unif
 A_RANGE = (1.0, 16.0)  # the decay rates that a new block starts with
 
 
+def step_bias(width: int) -> Tensor:
+    """What softplus turns into steps drawn log-uniformly from DT_RANGE: (width,)."""
+    low, high = (math.log(v) for v in DT_RANGE)
+    dt = torch.empty(width).uniform_(low, high).exp()
+    return dt + torch.log(-torch.expm1(-dt))
+
+
 class RmsNorm(nn.RMSNorm):
     """Root-mean-square norm in the dtype of its weights, float32 under autocast."""
 
@@ -69,9 +76,7 @@ class Mamba2Block(nn.Module):
         mixed = self.d_inner + 2 * d_state  # x, B and C pass the convolution together
         self.in_proj = nn.Linear(d_model, self.d_inner + mixed + heads, bias=False)
         self.conv = CausalConv(mixed, conv)
-        low, high = (math.log(v) for v in DT_RANGE)
-        dt = torch.empty(heads).uniform_(low, high).exp()
-        self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))  # softplus gives dt back
+        self.dt_bias = nn.Parameter(step_bias(heads))
         self.A_log = nn.Parameter(torch.empty(heads).uniform_(*A_RANGE).log())
         self.D = nn.Parameter(torch.ones(heads))
         self.norm = RmsNorm(self.d_inner)
