@@ -136,7 +136,9 @@ def outcome(model="resnet1d", best=2):
     empty = pd.DataFrame()
     protocol = Protocol(model, TWELVE_LEADS, "12-lead")
     facts = {"best_epoch": best}
-    return Outcome(protocol, "twin", (), None, None, empty, empty, facts, epochs, Path())
+    return Outcome(
+        protocol, "twin", (), None, None, None, empty, empty, facts, epochs, None, Path()
+    )
 
 
 def test_curves_mark_the_epoch_that_was_kept():

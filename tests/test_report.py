@@ -250,7 +250,20 @@ def outcome(value, low=None, high=None, model="resnet1d", zero=0.05, loss=0.04):
     protocol = Protocol(model, NINE_LEADS, "9-lead")
     about = pd.DataFrame({"record": ["r", "r", "s"], "patient": ["p", "p", "q"]})
     targets = np.array([[True], [False], [False]])
-    return Outcome(protocol, "twin", ("a",), targets, None, about, scores, {}, pd.DataFrame(), None)
+    return Outcome(
+        protocol=protocol,
+        kind="twin",
+        classes=("a",),
+        targets=targets,
+        probabilities=None,
+        answers=None,
+        about=about,
+        scores=scores,
+        facts={},
+        curves=pd.DataFrame(),
+        thresholds=None,
+        folder=None,
+    )
 
 
 def test_the_labels_that_a_test_side_holds_are_counted():
