@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from pecg_utils.data import challenge, open_dataset, quality, wfdb16
+from pecg_utils.data import challenge, open_dataset, quality, wfdb16, windows
 from pecg_utils.data.recording import TWELVE_LEADS, UNKNOWN
 from pecg_utils.errors import PecgError
 
@@ -112,6 +112,18 @@ def test_ptbxl_names_the_patients_of_its_part(real: Callable[[str], Path]) -> No
     assert (named["proxy"] == "ptb-xl, patient " + named["patient"]).all()
     with pytest.raises(PecgError, match="is no PTB-XL folder"):
         challenge.open_folder(real("challenge-2021"), ptbxl=real("ludb"))
+
+
+def test_folders_of_one_origin_share_a_site(real: Real, tmp_path: Path) -> None:
+    dataset = open_dataset("challenge", real("challenge-2021"))
+    both = dataset.table[["source", "site"]].drop_duplicates().set_index("source")["site"].to_dict()
+    assert both.pop("cpsc_2018_extra") == "cpsc_2018"
+    assert all(site == source for source, site in both.items())
+    few = dataset.only(dataset.table["record"].isin(["Q0001", "A0001", "S0001"]).to_numpy())
+    made = windows.prepare(few, windows.Settings(("I", "V6"), 100.0, 2.0), tmp_path)
+    expected = few.table.set_index("record")["site"]
+    assert (made.table["site"] == made.table["record"].map(expected)).all()
+    assert len(set(made.table["record"])) == len(few.table) > 1
 
 
 def test_what_headers_say(tmp_path: Path) -> None:

@@ -20,8 +20,10 @@
   recordings of equal source, age, sex and codes, which a careful split keeps on one side.
 - PTB-XL names the patients of its part: `HR00007` is its recording 7. With a PTB-XL folder beside
   it, `open_folder(root, ptbxl=folder)` fills them in, as the patient and as the proxy.
-- The source is the folder under `training`. The PTB-XL part copies an older release of PTB-XL, so
-  the two datasets share recordings.
+- The source is the folder under `training`. The column `site` says where a recording was made, by
+  which one hospital can be left out: `cpsc_2018` and `cpsc_2018_extra` are one site, any other
+  source is one of its own.
+- The PTB-XL part copies an older release of PTB-XL, so the two datasets share recordings.
 - Some early Georgia headers call the record `E00015.mat`, which wfdb refuses. The meaning is beyond
   doubt and they are read.
 - Ages are in years and become days here, at 365.25 a year.
@@ -42,6 +44,10 @@ from pecg_utils.errors import PecgError
 
 RELEASE_RECORDINGS = {2020: 43_101, 2021: 88_253}
 ONLY_IN_2021 = ("chapman_shaoxing", "ningbo")
+# The sources that share a site with another (ours). The organisers call cpsc_2018_extra the "unused
+# data from CPSC2018" (their announcement of the data to the group physionet-challenges), and no
+# header names a hospital: a model trained on one of the two has met the hospitals of the other.
+_SITES = {"cpsc_2018_extra": "cpsc_2018"}
 _COMMENT = re.compile(r"#\s*(\w+)\s*:\s*(.*?)\s*")
 
 
@@ -144,6 +150,7 @@ def read_headers(root: Path, headers: list[Path]) -> tuple[pd.DataFrame, list[li
                 "record": path.name,
                 "patient": UNKNOWN,
                 "source": source,
+                "site": _SITES.get(source, source),
                 "age_days": days,
                 "sex": sex if sex in ("male", "female") else UNKNOWN,
                 "fs": fs,

@@ -58,8 +58,8 @@ class Windows:
 
     steps: (N, L, T) int16, memory-mapped. gain: (N, L) float32, mV a step.
     table: one row a window, with record, patient, source, age_days, sex, start (s), same (equal for
-    recordings with the same samples) and, where there is one, fold or proxy. labels: (N, C) bool.
-    classes: the label codes. report: what was wrong.
+    recordings with the same samples) and, where there is one, site, fold or proxy. labels: (N, C)
+    bool. classes: the label codes. report: what was wrong.
     """
 
     steps: npt.NDArray[np.int16]
@@ -233,7 +233,7 @@ def _load(dataset: Dataset, settings: Settings, folder: Path) -> Windows:
     steps = np.memmap(
         folder / "windows.i16", dtype="<i2", mode="r", shape=(len(index), gain.shape[1], length)
     )
-    wanted = ["record", "patient", "source", "age_days", "sex", "n_leads", "fold", "proxy"]
+    wanted = ["record", "patient", "source", "site", "age_days", "sex", "n_leads", "fold", "proxy"]
     columns = [c for c in wanted if c in dataset.table.columns]
     table = dataset.table[columns].iloc[index["row"]].reset_index(drop=True)
     table["start"], table["same"] = index["start"], index["same"]
