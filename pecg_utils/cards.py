@@ -14,7 +14,17 @@ from typing import Any
 import pandas as pd
 
 from pecg_utils import places
-from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, pe, ptbxl, zzu
+from pecg_utils.data import (
+    challenge,
+    cpsc2018,
+    hospitals,
+    leipzig,
+    ludb,
+    mitdb,
+    pe,
+    ptbxl,
+    zzu,
+)
 from pecg_utils.markdown import table as markdown
 from pecg_utils.twins import TWINS, tables
 
@@ -22,6 +32,7 @@ CARDS: dict[str, ModuleType] = {
     "zzu": zzu,
     "ptbxl": ptbxl,
     "challenge": challenge,
+    "hospitals": hospitals,
     "cpsc2018": cpsc2018,
     "leipzig": leipzig,
     "ludb": ludb,
@@ -37,6 +48,7 @@ def pages() -> dict[str, str]:
         made[f"dataset-{key}.md"] += twin_section(key, simulator)
     made["dataset-zzu.md"] += _children()
     made["dataset-ptbxl.md"] += _findings()
+    made["dataset-hospitals.md"] += _by_site() + _translation()
     made["datasets.md"] = datasets_page()
     return made
 
@@ -203,3 +215,52 @@ def _children() -> str:
         "rate a minute, intervals in ms, axis in degrees, amplitudes in mV.\n\n"
         f":::{{dropdown}} The table of normal values\n{_KEY}\n\n{markdown(norms)}\n:::\n"
     )
+
+
+def _by_site() -> str:
+    """How many recordings of each class each site has, in the folders that were surveyed."""
+    if not places.survey().is_file():
+        return ""
+    found = json.loads(places.survey().read_text(encoding="utf-8"))["datasets"]
+    text = ""
+    for one in (one for one in found if one["dataset"] == "hospitals"):
+        sites = one["sites"]
+        counts = pd.DataFrame({site: there["labels"] for site, there in sites.items()})
+        counts.loc["all recordings"] = {site: there["recordings"] for site, there in sites.items()}
+        counts.insert(0, "class", [f"`{name}`" for name in counts.index[:-1]] + ["all recordings"])
+        text += (
+            f"\n## What each site has\n\n{{tag}}`{one['kind']}`, {one['recordings']:,} recordings: "
+            f"how many of each site are in each class.\n\n{markdown(counts)}\n"
+        )
+    return text
+
+
+def _translation() -> str:
+    """The table by which statements of PTB-XL and LUDB become scored classes."""
+    text = (
+        "\n## How statements become classes\n\n"
+        "Only a statement that is certain counts: whoever carries it carries the class. That is "
+        "so by what the words mean, which is {tag}`ours`, or because PhysioNet translated PTB-XL "
+        "so for the Challenge. Numbers show the latter: how many recordings have the statement, by "
+        "the tables of {cite}`wagner2020ptbxl`, and how many of PTB-XL's are in the class, by "
+        "`dx_mapping_scored.csv` of physionetchallenges/evaluation-2021.\n"
+    )
+    for dataset in ("ptbxl", "ludb"):
+        rows = [
+            {
+                "statement": f"`{row.statement}`",
+                "class": f"`{row.meant}`" if row.meant else "none",
+                "certain": "yes" if row.certain else "no",
+                "why": row.why,
+            }
+            for row in hospitals.statements()
+            if row.dataset == dataset
+        ]
+        near = pd.DataFrame([row for row in rows if row["class"] != "none"])
+        far = pd.DataFrame([row for row in rows if row["class"] == "none"])
+        text += (
+            f"\n### {name(dataset)}\n\n{markdown(near)}\n\n"
+            f":::{{dropdown}} The {len(far)} statements that are none of the classes\n"
+            f"{markdown(far)}\n:::\n"
+        )
+    return text

@@ -182,6 +182,10 @@ def survey(folders: tuple[str, ...]) -> None:
     files.write_text(places.survey(), json.dumps(found, indent=1) + "\n")
     for row in found["datasets"]:
         click.echo(f"{row['dataset']}, {row['kind']}: {row['recordings']} recordings")
+        for site, there in row.get("sites", {}).items():
+            carried = {label: count for label, count in there["labels"].items() if count}
+            counted = ", ".join(f"{label} {count}" for label, count in carried.items())
+            click.echo(f"    {site}: {there['recordings']} recordings; {counted or 'no label'}")
     click.echo(f"Kept: {places.survey()}")
 
 

@@ -50,6 +50,13 @@ def ludb(real: Real, folder: Path) -> Path:
     return folder
 
 
+def hospitals(real: Real, folder: Path) -> Path:
+    for make, name in ((ptbxl, "ptb-xl"), (ludb, "a")):
+        (folder / name).mkdir()
+        make(real, folder / name)
+    return folder
+
+
 def cpsc2018(real: Real, folder: Path) -> Path:
     del real
     signal = np.random.default_rng(0).normal(0, 0.3, (12, 3500))
@@ -87,6 +94,10 @@ SETS: dict[str, tuple[Callable[[Real, Path], Path], dict[str, str]]] = {
     ),
     "cpsc2018": (cpsc2018, {"csv": "REFERENCE.csv", "mat": "*.mat"}),
     "ludb": (ludb, {"csv": "ludb.csv", "hea": "*.hea", "dat": "*.dat"}),
+    "hospitals": (
+        hospitals,
+        {"csv": "ptbxl_database.csv", "more": "ludb.csv", "hea": "*.hea", "dat": "*.dat"},
+    ),
     "mitdb": (
         lambda real, folder: copy(real("mitdb"), folder, "10[01].*"),
         {"hea": "*.hea", "dat": "*.dat", "atr": "*.atr"},
@@ -171,13 +182,15 @@ def test_damage(made: Made, tmp_path: Path, name: str, kind: str, damage: str) -
     DAMAGE[damage](path)
     found = outcome(name, root)
     if isinstance(found, str):
-        assert kind in ("csv", "codes"), f"one bad recording refuses the whole dataset: {found}"
+        assert kind in ("csv", "codes", "more"), (
+            f"one bad recording refuses the whole dataset: {found}"
+        )
         assert "\n" not in found
         assert path.stem in found or str(root) in found
         return
-    if kind in ("csv", "codes"):
+    if kind in ("csv", "codes", "more"):
         return
-    record = "1" if name == "ptbxl" else path.stem
+    record = {"ptbxl": "1", "hospitals": "ludb-1"}.get(name, path.stem)
     assert set(found.excluded) <= {record}
     if damage in ("empty", "gone", "a folder", "a link to itself"):
         listed = kind == "hea" and name in ("challenge", "mitdb")  # headers are their only list

@@ -175,7 +175,7 @@ def test_quality_names_each_bad_recording(damaged, monkeypatch, capsys):
     assert called(monkeypatch, "data", "quality", "zz", damaged) == 2
     assert capsys.readouterr().err == (
         "pecg: No dataset is called 'zz'; "
-        "there are zzu, ptbxl, challenge, cpsc2018, leipzig, ludb, mitdb, pe.\n"
+        "there are zzu, ptbxl, challenge, cpsc2018, leipzig, ludb, mitdb, pe, hospitals.\n"
     )
 
 

@@ -19,6 +19,7 @@ PAGES = {
     "datasets.md",
     "twins.md",
     "dataset-challenge.md",
+    "dataset-hospitals.md",
     "dataset-cpsc2018.md",
     "dataset-leipzig.md",
     "dataset-ludb.md",

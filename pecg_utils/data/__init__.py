@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pecg_utils.data import challenge, cpsc2018, leipzig, ludb, mitdb, pe, ptbxl, zzu
+from pecg_utils.data import challenge, cpsc2018, hospitals, leipzig, ludb, mitdb, pe, ptbxl, zzu
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 
@@ -18,6 +18,7 @@ READERS: dict[str, Callable[..., Dataset]] = {
     "ludb": ludb.open_folder,
     "mitdb": mitdb.open_folder,
     "pe": pe.open_folder,
+    "hospitals": hospitals.open_folder,
 }
 
 

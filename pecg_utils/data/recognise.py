@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from itertools import islice
 from pathlib import Path
 
 from pecg_utils import progress
@@ -29,6 +30,8 @@ _MARKS = {
     "pe": "recordings.csv",
 }
 _SUFFIXES = (".dat", ".mat")
+HOSPITALS = ("challenge", "ptbxl", "ludb")  # what the dataset `hospitals` puts side by side
+_HEADERS = 20  # that are looked into: the first one may be damaged
 
 
 def recognise(folder: Path) -> str:
@@ -41,14 +44,39 @@ def recognise(folder: Path) -> str:
             return name
     if next(folder.rglob("REFERENCE.csv"), None):
         return "cpsc2018"
-    header = next(folder.rglob("*.hea"), None)
-    if header and re.search(r"^#\s*Dx\s*:", header.read_text(errors="replace"), re.MULTILINE):
+    if any(_has_dx(header) for header in islice(folder.rglob("*.hea"), _HEADERS)):
         return "challenge"
     known = ", ".join(f"{mark} ({name})" for name, mark in _MARKS.items())
     raise PecgError(
         f"{folder} holds no dataset that is known: there is none of {known}, and no header with a "
         "line #Dx (challenge)."
     )
+
+
+def _has_dx(header: Path) -> bool:
+    try:
+        text = header.read_text(errors="replace")
+    except OSError:
+        return False
+    return bool(re.search(r"^#\s*Dx\s*:", text, re.MULTILINE))
+
+
+def releases_in(root: Path) -> dict[str, Path]:
+    """Which of HOSPITALS lie in the subfolders of `root`, in that order, each with its folder.
+
+    Raises PecgError when one is there twice.
+    """
+    found: dict[str, Path] = {}
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        try:
+            name = recognise(folder)
+        except PecgError:
+            continue
+        if name in HOSPITALS and (other := found.setdefault(name, folder)) != folder:
+            raise PecgError(
+                f"{root} holds {name} twice, in {other.name} and {folder.name}; take one away."
+            )
+    return {name: found[name] for name in HOSPITALS if name in found}
 
 
 def missing(dataset: Dataset) -> list[str]:

@@ -19,7 +19,7 @@ GENERATED = {
     "datasets.md": "# Datasets side by side\n\n[One](dataset-ludb.md), {tag}`full`.\n",
     **{
         f"dataset-{name}.md": f"# {name}\n"
-        for name in ("challenge", "cpsc2018", "leipzig", "ludb", "mitdb", "pe")
+        for name in ("challenge", "hospitals", "cpsc2018", "leipzig", "ludb", "mitdb", "pe")
     },
     "twins.md": "# How good the twins are\n\nTold apart.\n",
     "dataset-zzu.md": "# ZZU-pECG\n\nRecordings of children at 500 Hz, in mV.\n",
