@@ -105,7 +105,7 @@ class CnnEcgMamba(_Chapter):
     folds: Annotated[int, Field(ge=2, le=10, description="of the cross-validations")]
     sites: Annotated[int, Field(ge=1, le=10, description="that are left out, the largest first")]
     parts: Annotated[
-        list[Literal["stem", "one direction", "mean", "scan", "10 s", "resnet1d"]],
+        list[Literal["stem", "one direction", "mean", "other core", "10 s", "resnet1d"]],
         AfterValidator(_different),
         Field(description="that are taken from the model, or put in its place, one at a time"),
     ]
@@ -135,7 +135,7 @@ class CnnEcgMamba(_Chapter):
     @property
     def training(self) -> dict[str, Any]:
         """train.Training's arguments; all but the batch of the paper profile *ours*."""
-        ours = {"loss": "plain", "schedule": "cosine", "weight_decay": 0.05}
+        ours = {"loss": "plain", "schedule": "cosine", "weight_decay": 0.05, "shift": True}
         return {**super().training, **ours, "keep": "average_precision"}
 
 
@@ -160,7 +160,7 @@ _CHALLENGE = {
     "seconds": 16.384,  # 8,192 samples at 500 Hz
     "folds": 3,
     "sites": 3,
-    "parts": ["stem", "one direction", "mean", "scan", "10 s", "resnet1d"],
+    "parts": ["stem", "one direction", "mean", "other core", "10 s", "resnet1d"],
     "resamples": 1000,
     "precision": "auto",
 }
@@ -262,6 +262,29 @@ CHAPTERS: dict[str, tuple[type[BaseModel], dict[str, dict[str, Any]]]] = {
         },
     ),
 }
+
+
+def parts(p: CnnEcgMamba) -> list[tuple[str, tuple[tuple[str, Any], ...], float]]:
+    """The last audit of CNN-ECG-Mamba: for each of `p.parts` model, changed sizes, seconds."""
+    core = SIZES[p.sizes]["cnn_ecg_mamba"].get("core", "scan")
+    changes: dict[str, tuple[tuple[str, Any], ...]] = {
+        "stem": (("depth", 0), ("pool", "mean")),
+        "one direction": (("directions", 1),),
+        "mean": (("pool", "mean"),),
+        "other core": (("core", "scan" if core == "duality" else "duality"),),
+        "10 s": (),
+        "resnet1d": EQUAL_BUDGET[p.sizes],
+    }
+    return [
+        (
+            "resnet1d" if part == "resnet1d" else "cnn_ecg_mamba",
+            changes[part],
+            10.0 if part == "10 s" else p.seconds,
+        )
+        for part in p.parts
+    ]
+
+
 _SECONDS = {"zzu": 3.0, "ptbxl": 2.5}  # arXiv 2510.03780; the PTB-XL benchmark's crops
 
 

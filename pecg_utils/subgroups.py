@@ -4,15 +4,15 @@ Two trials are compared where both were tested. A resample draws the same patien
 the interval of their difference does not hold what the choice of patients does to both alike.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pecg_utils import bootstrap, challenge_score
+from pecg_utils import bootstrap, challenge_score, challenge_thresholds
 from pecg_utils.data.recording import people
-from pecg_utils.metrics import METRICS, macro
+from pecg_utils.metrics import METRICS, WORDS, macro
 from pecg_utils.trial import Outcome
 
 # Upper ends in days; the bands of the release's description, the first year's four in two.
@@ -99,6 +99,48 @@ def difference(
         return float(values[0][0]), float("nan"), float("nan")
     low, high = np.quantile(found, [0.025, 0.975])
     return float(values[0][0]), float(low), float(high)
+
+
+def differences(whole: Outcome, changed: Sequence[Outcome], resamples: int = 1000) -> pd.DataFrame:
+    """Each of `changed` less `whole` in both areas, with weights and seconds: a table to show.
+
+    A row a trial, named by what was changed in it.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    for outcome in [whole, *changed]:
+        row: dict[str, str] = {}
+        for metric in ("auroc", "average_precision"):
+            value, low, high = difference(outcome, whole, metric, resamples)
+            text = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+            row[WORDS[metric]] = "" if outcome is whole else text
+        row["weights"] = f"{outcome.facts['weights']:,}"
+        row["seconds of training"] = f"{outcome.facts['seconds']:.0f}"
+        protocol = outcome.protocol
+        words = [f"{name} {value}" for name, value in protocol.changes]
+        words = [protocol.windows] if protocol.windows else words
+        if protocol.model != whole.protocol.model:
+            words = [protocol.model]
+        rows["the whole model" if outcome is whole else ", ".join(words)] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def thresholds(outcome: Outcome, weights: pd.DataFrame, resamples: int = 1000) -> pd.DataFrame:
+    """The Challenge score of `outcome` at three sets of thresholds: name, value, low, high.
+
+    Those chosen on the test side itself come last. They flatter, and are no result.
+    """
+    who = people(outcome.about)
+    best = challenge_thresholds.thresholds(outcome.targets, outcome.probabilities, weights)
+    answers = {
+        "0.5 for every class": outcome.probabilities >= 0.5,
+        "chosen on the validation side": outcome.answers,
+        "chosen on the test side itself": outcome.probabilities >= best,
+    }
+    rows = []
+    for name, given in answers.items():
+        scored = challenge_score.intervals(outcome.targets, given, who, weights, resamples)
+        rows.append((name, *scored))
+    return pd.DataFrame(rows, columns=["name", "value", "low", "high"])
 
 
 def _exact(outcome: Outcome, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:

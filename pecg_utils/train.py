@@ -34,10 +34,12 @@ class Training:
     """How a model is trained. The defaults are the paper's as far as they are known.
 
     epochs, batch and lr: arXiv 2510.03780, as its reproduction quotes them. weight_decay: ours,
-    torch's default. loss: "weighted", that paper's, or "plain" binary cross-entropy. schedule:
-    "constant", or "cosine": up over the first twentieth of the steps, then down to nothing along
-    half a cosine. keep: "f1" or "average_precision", whose macro value on the validation side says
-    which epoch is kept. precision: "auto", "32" or "bf16"; auto is bf16 where the processor has it.
+    torch's default. precision: "auto", "32" or "bf16"; auto is bf16 where the processor has it.
+    loss: "weighted", that paper's, or "plain" binary cross-entropy. schedule: "constant", or
+    "cosine": up over the first twentieth of the steps, then down to nothing along half a cosine.
+    keep: "f1" or "average_precision", whose macro value on the validation side says which epoch is
+    kept. shift: whether each window is rolled along time by a random number of samples, anew each
+    time that it is taught, so that no beat has a place of its own.
     """
 
     epochs: int = 200
@@ -49,6 +51,7 @@ class Training:
     loss: str = "weighted"
     schedule: str = "constant"
     keep: str = "f1"
+    shift: bool = False
 
 
 @dataclass
@@ -145,7 +148,8 @@ def _one_epoch(
 ) -> float:
     """One pass over the training side in an order of its own; gives the mean loss."""
     learner.train()
-    order = np.random.default_rng([training.seed, epoch]).permutation(len(train))
+    generator = np.random.default_rng([training.seed, epoch])
+    order = generator.permutation(len(train))
     starts = range(0, len(order), training.batch)
     losses = []
     for step, start in enumerate(starts, epoch * len(starts)):
@@ -154,7 +158,10 @@ def _one_epoch(
             continue
         for group in optimizer.param_groups:
             group["lr"] = training.lr * _rate(training, step, training.epochs * len(starts))
-        x = fabric.to_device(torch.from_numpy(train.batch(which)))  # (B, L, T)
+        windows = train.batch(which)  # (B, L, T)
+        if training.shift:
+            windows = rolled(windows, generator.integers(windows.shape[2], size=len(windows)))
+        x = fabric.to_device(torch.from_numpy(windows))  # (B, L, T)
         y = fabric.to_device(torch.from_numpy(train.labels[which].astype(np.float32)))  # (B, C)
         optimizer.zero_grad()
         loss = weighted_bce(learner(x), y, weights)
@@ -162,6 +169,13 @@ def _one_epoch(
         optimizer.step()
         losses.append(loss.detach())
     return float(torch.stack(losses).mean())
+
+
+def rolled(windows: npt.NDArray[np.float32], by: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
+    """Windows (B, L, T), each rolled along time by its own number of samples `by` (B,)."""
+    length = windows.shape[2]
+    places = (np.arange(length) - by[:, None]) % length  # (B, T)
+    return np.take_along_axis(windows, places[:, None], axis=2)
 
 
 def _rate(training: Training, step: int, steps: int) -> float:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pecg_utils import subgroups
 from pecg_utils.data.recording import UNKNOWN, Dataset, people
+from pecg_utils.data.windows import Windows
 from pecg_utils.metrics import WORDS
 from pecg_utils.trial import Outcome
 
@@ -73,6 +75,42 @@ def contrast(first: Outcome, second: Outcome, metric: str = "auroc") -> "Markdow
         f"On the *{first.kind}*, {WORDS[metric]} is {measured(first, metric)} with "
         f"*{first.protocol.name}*, and {measured(second, metric)} with *{second.protocol.name}*. "
         f"The distance is {distance:.3f}; {meet}."
+    )
+
+
+def difference(
+    first: Outcome, second: Outcome, resamples: int = 1000, metric: str = "auroc"
+) -> "Markdown":
+    """What a macro metric loses from one trial to the other, on the recordings of both."""
+    value, low, high = subgroups.difference(first, second, metric, resamples)
+    held = "the interval holds 0" if low <= 0 <= high else "the interval does not hold 0"
+    return _markdown(
+        f"On the *{first.kind}*, on the recordings that both tested, {WORDS[metric]} with "
+        f"*{first.protocol.name}* is higher than with *{second.protocol.name}* by {value:+.3f} "
+        f"(95 % interval {low:+.3f} to {high:+.3f}); {held}."
+    )
+
+
+def padding(dataset: Dataset, seconds: float) -> "Markdown":
+    """How much of the windows is zeros after a recording's end."""
+    lasting = dataset.table["n_samples"] / dataset.table["fs"]  # s
+    filled = lasting.clip(upper=seconds) / seconds
+    return _markdown(
+        f"The recordings of the *{dataset.kind}* last {lasting.median():.1f} s in the middle. "
+        f"{1 - filled.mean():.0%} of their windows of {seconds:g} s is zeros."
+    )
+
+
+def copies(windows: Windows) -> "Markdown":
+    """How many recordings have the samples of another one."""
+    table = windows.table.drop_duplicates("record")
+    again = int(table["same"].duplicated(keep=False).sum())
+    column = "site" if "site" in table.columns else "source"
+    places = table.groupby("same")[column].nunique()
+    return _markdown(
+        f"{again} of {len(table)} recordings have the same samples as another one here, in "
+        f"{int((table['same'].value_counts() > 1).sum())} groups; {int((places > 1).sum())} of "
+        "these groups lie across sites."
     )
 
 
