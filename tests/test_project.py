@@ -36,7 +36,7 @@ ORDER = [
     ["trial", "likeness"],
     ["challenge_thresholds"],
     ["challenge_score"],
-    ["diagrams", "bootstrap", "machine"],
+    ["diagrams", "bootstrap", "machine", "states"],
     ["train", "metrics"],
     ["chapters", "keys", "losses", "measure", "models", "data", "twins"],
     ["signal", "beats", "progress", "places", "markdown"],
