@@ -31,6 +31,7 @@ ORDER = [
     ["words"],
     ["twin_pages"],
     ["ledger"],
+    ["state_plots"],
     ["claims", "plots", "cards"],
     ["subgroups"],
     ["trial", "likeness"],
