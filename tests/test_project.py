@@ -31,7 +31,7 @@ ORDER = [
     ["words"],
     ["twin_pages"],
     ["ledger"],
-    ["state_plots"],
+    ["state_plots", "challenge_plots"],
     ["claims", "plots", "cards"],
     ["subgroups"],
     ["trial", "likeness"],
