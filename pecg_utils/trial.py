@@ -101,6 +101,11 @@ class Outcome:
         found = self.scores[(self.scores["metric"] == metric) & (self.scores["label"] == label)]
         return found.iloc[0]
 
+    @property
+    def usual_thresholds(self) -> pd.Series:
+        """Class -> the median of its thresholds over the folds."""
+        return pd.Series(np.median(self.thresholds, axis=0), index=list(self.classes))
+
 
 @dataclass(frozen=True)
 class _Fold:
