@@ -18,9 +18,10 @@ OURS, PAPER, SOUND = "#c2571a", "#1f2933", "#1d6fa5"  # legible to colour-blind 
 _PALETTE = ["#1d6fa5", "#c2571a", "#2e8b57", "#8a5fb0"]
 
 
-def _figure(
+def canvas(
     width: float, height: float, rows: int = 1, columns: int = 1
 ) -> "tuple[Figure, list[Axes]]":
+    """An empty figure of width × height inches, and its panels row by row."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
@@ -89,7 +90,7 @@ def _paper_grid(axis: "Axes", width: int, height: int) -> None:
 
 def cohort(dataset: Dataset) -> "Figure":
     """Who is in a dataset: ages by number of leads, and recordings a label."""
-    figure, (ages, labels) = _figure(10, 4.6, 1, 2)
+    figure, (ages, labels) = canvas(10, 4.6, 1, 2)
     years = dataset.table["age_days"] / 365.25
     numbers = sorted(dataset.table["n_leads"].dropna().unique())
     ages.hist(
@@ -116,7 +117,7 @@ def curves(outcomes: "Sequence[object]") -> "Figure":
     """Loss and validation score by epoch, a line a trial; a dot where the epoch was kept."""
     from pecg_utils.trial import Outcome
 
-    figure, (losses, scores) = _figure(10, 3.8, 1, 2)
+    figure, (losses, scores) = canvas(10, 3.8, 1, 2)
     judged = "f1"
     for number, outcome in enumerate(outcomes):
         assert isinstance(outcome, Outcome)
@@ -142,7 +143,7 @@ def forest(rows: pd.DataFrame, metrics: Sequence[str] = ("auroc", "f1")) -> "Fig
     the dotted line at 0.5 is chance.
     """
     names = list(dict.fromkeys(rows["name"]))
-    figure, panels = _figure(10, 1.1 + 0.5 * len(names), 1, len(metrics))
+    figure, panels = canvas(10, 1.1 + 0.5 * len(names), 1, len(metrics))
     for panel, metric in zip(panels, metrics, strict=True):
         chosen = rows[rows["metric"] == metric].set_index("name").reindex(names)
         places = np.arange(len(names))[::-1]
@@ -177,7 +178,7 @@ def claims(table: pd.DataFrame) -> "Figure":
     table: as claims.join gives it.
     """
     chosen = table[table["metric"] == "f1"]
-    figure, panels = _figure(10, 3.6, 1, 2)
+    figure, panels = canvas(10, 3.6, 1, 2)
     for panel, leads in zip(panels, (9, 12), strict=True):
         part = chosen[chosen["leads"] == leads].reset_index(drop=True)
         places = np.arange(len(part))[::-1]
@@ -206,7 +207,7 @@ def per_class(rows: pd.DataFrame, names: dict[str, str], metric: str = "auroc") 
     rows = rows[(rows["metric"] == metric) & (rows["label"] != "macro")]
     trials = list(dict.fromkeys(rows["name"]))
     labels = list(dict.fromkeys(rows["label"]))
-    figure, (values, shares) = _figure(10, 1 + 0.36 * len(labels), 1, 2)
+    figure, (values, shares) = canvas(10, 1 + 0.36 * len(labels), 1, 2)
     places = np.arange(len(labels))[::-1]
     for number, trial in enumerate(trials):
         part = rows[rows["name"] == trial].set_index("label").reindex(labels)
@@ -229,7 +230,7 @@ def per_class(rows: pd.DataFrame, names: dict[str, str], metric: str = "auroc") 
 
 def bands(table: pd.DataFrame) -> "Figure":
     """Macro AUROC by band of age, as subgroups.by_age gives it."""
-    figure, (panel,) = _figure(8, 1.1 + 0.42 * len(table))
+    figure, (panel,) = canvas(8, 1.1 + 0.42 * len(table))
     places = np.arange(len(table))[::-1]
     panel.hlines(places, table["low"], table["high"], color=SOUND, linewidth=2)
     panel.plot(table["value"], places, "o", color=SOUND)
@@ -265,7 +266,7 @@ def likeness(found: dict[str, Any]) -> "Figure":
 
     found: as `likeness.compare` gives it.
     """
-    figure, axes = _figure(9.5, 8.0, 4, 3)
+    figure, axes = canvas(9.5, 8.0, 4, 3)
     figure.set_layout_engine("constrained", h_pad=0.09, w_pad=0.06)
     kinds = {"real": INK, "twin": OURS}
     ranges = found["quantiles"]["all ages"]
