@@ -196,6 +196,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
             "channels": (16, 32, 48, 64),
             "strides": (2, 2, 2, 2),
             "depth": 2,
+            "expand": 1,
             "places": 128,
             "core": "duality",
         },
@@ -204,9 +205,9 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
 }
 # A ResNet-1D with about as many weights as the CNN-ECG-Mamba of the same sizes; a test counts them.
 EQUAL_BUDGET: dict[str, tuple[tuple[str, Any], ...]] = {
-    "tiny": (("channels", (12, 16, 24, 32)), ("blocks", 1)),
-    "small": (("channels", (16, 32, 64, 96)), ("blocks", 1)),
-    "paper": (("channels", (128, 256, 512, 768)), ("blocks", 2)),
+    "tiny": (("channels", (12, 20, 30, 42)), ("blocks", 1)),
+    "small": (("channels", (12, 24, 40, 64)), ("blocks", 1)),
+    "paper": (("channels", (128, 256, 512, 800)), ("blocks", 2)),
 }
 CHAPTERS: dict[str, tuple[type[BaseModel], dict[str, dict[str, Any]]]] = {
     "benchmark": (
@@ -272,25 +273,19 @@ CHAPTERS: dict[str, tuple[type[BaseModel], dict[str, dict[str, Any]]]] = {
 }
 
 
-def parts(p: CnnEcgMamba) -> list[tuple[str, tuple[tuple[str, Any], ...], float]]:
-    """The last audit of CNN-ECG-Mamba: for each of `p.parts` model, changed sizes, seconds."""
+def parts(p: CnnEcgMamba) -> list[dict[str, Any]]:
+    """The last audit of CNN-ECG-Mamba: for each of `p.parts` what its protocol has, and seconds."""
     core = SIZES[p.sizes]["cnn_ecg_mamba"].get("core", "scan")
-    changes: dict[str, tuple[tuple[str, Any], ...]] = {
-        "stem": (("depth", 0), ("pool", "mean")),
-        "one direction": (("directions", 1),),
-        "mean": (("pool", "mean"),),
-        "other core": (("core", "scan" if core == "duality" else "duality"),),
-        "10 s": (),
-        "resnet1d": EQUAL_BUDGET[p.sizes],
+    usual = {"model": "cnn_ecg_mamba", "seconds": p.seconds}
+    known: dict[str, dict[str, Any]] = {
+        "stem": {"changes": (("depth", 0), ("pool", "mean"))},
+        "one direction": {"changes": (("directions", 1),)},
+        "mean": {"changes": (("pool", "mean"),)},
+        "other core": {"changes": (("core", "scan" if core == "duality" else "duality"),)},
+        "10 s": {"seconds": 10.0, "windows": "windows of 10 s"},
+        "resnet1d": {"model": "resnet1d", "changes": EQUAL_BUDGET[p.sizes]},
     }
-    return [
-        (
-            "resnet1d" if part == "resnet1d" else "cnn_ecg_mamba",
-            changes[part],
-            10.0 if part == "10 s" else p.seconds,
-        )
-        for part in p.parts
-    ]
+    return [{**usual, **known[part]} for part in p.parts]
 
 
 _SECONDS = {"zzu": 3.0, "ptbxl": 2.5}  # arXiv 2510.03780; the PTB-XL benchmark's crops

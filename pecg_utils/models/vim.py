@@ -28,8 +28,9 @@ CORES = ("scan", "duality")
 
 # Of the duality alone. Forward and backward on two cores, 64 × 250 tokens of 128 channels, by the
 # channels of a head: 8 0.23 s, 16 0.06, 32 0.05, 64 0.04, 128 0.03; the scan 0.24. Mamba-2's
-# release has 64. Chunks of 25 to 48 cost the same, shorter and longer ones more.
-HEADDIM = 16
+# release has 64, of which the narrow blocks here would have a single head or two, each with one
+# decay rate for all. Chunks of 25 to 48 cost the same, shorter and longer ones more.
+HEADDIM = 32
 CHUNK = 32
 
 
