@@ -83,9 +83,9 @@ def one_beat(
 ) -> Beat:
     """About one second of `lead` around one R, near the recording's middle, at `fs` Hz.
 
-    R is the sample farthest from the median within 60 ms of where `measure` finds the beat. before,
-    after: s around R; without `after` 0.65 s, or as far as 0.1 s before the next beat. A beat whose
-    surroundings are not all recorded is passed over.
+    R is the sample farthest from the median around it, of those within 60 ms of where `measure`
+    finds the beat. before, after: s around R; without `after` 0.65 s, or as far as 0.1 s before the
+    next beat. A beat whose surroundings are not all recorded is passed over.
 
     Raises PecgError when the lead is not there, or no whole beat that moves it is found.
     """
@@ -101,7 +101,8 @@ def one_beat(
         around = trace[first : beat + close + 1]
         if not np.isfinite(around).all():
             continue
-        r = first + int(np.abs(around - np.nanmedian(trace)).argmax())
+        level = np.nanmedian(trace[max(0, beat - left) : beat + left + 1])
+        r = first + int(np.abs(around - level).argmax())
         right = round((_AFTER if after is None else after) * fs)
         if after is None:
             right = min([right, *(at[at > beat][:1] - r - round(_GAP * fs))])
@@ -231,7 +232,7 @@ def in_chunks(beat: Beat, chunk: int = 44, tau: float = TAUS[1]) -> Chunked:
     return Chunked(h, alone, chunk, np.array(handed), float(np.abs(h - loop).max()))
 
 
-def times(lengths: Sequence[int] = (256, 1024, 4096), repeats: int = 3) -> pd.DataFrame:
+def times(lengths: Sequence[int] = (128, 512, 2048), repeats: int = 3) -> pd.DataFrame:
     """One recurrence of a model's size in three ways, timed on this machine's processor.
 
     A loop over the samples; `selective_scan`, which prepares a chunk at a time and leaves one

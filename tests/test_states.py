@@ -59,6 +59,17 @@ def test_a_beat_at_another_rate_and_of_a_lead_that_points_down():
     assert np.argmin(beat.x) == beat.r
 
 
+def test_a_wandering_line_moves_no_r():
+    leads = heart()
+    wave = (0.8 * np.sin(2 * np.pi * 0.1 * np.arange(6000) / 500)).astype(np.float32)
+    s_wave = -0.45 * np.roll(leads.signal[:, 0], 15)  # 30 ms later
+    steady, wandering = (
+        states.one_beat(heart(II=leads.signal[:, 0] + s_wave + more)) for more in (0, wave)
+    )
+    assert abs(np.argmax(wandering.x[60:120]) + 60 - wandering.r) <= 1
+    np.testing.assert_allclose(wandering.x[80:100], steady.x[80:100], atol=0.3)
+
+
 def test_a_beat_that_is_not_all_recorded_is_passed_over():
     gap = heart().signal[:, 0].copy()
     gap[int(5.2 * 500) : int(6.8 * 500)] = np.nan  # the middle
