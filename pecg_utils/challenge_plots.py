@@ -126,17 +126,23 @@ def sites(dataset: Dataset) -> "Figure":
     panel.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
     panel.set_xlabel(f"{column}, and its recordings")
     _outlined(panel, len(counts), len(recordings))
-    bar = figure.colorbar(image, shrink=0.5, pad=0.02, format="{x:g}")
+    bar = figure.colorbar(image, shrink=0.5, pad=0.02)
+    ticks = [tick for tick in (1, 3, 10, 30, 100, 300, 1000, 10_000) if tick <= values.max()]
+    bar.set_ticks(ticks or [1], labels=[f"{tick:,}" for tick in ticks or [1]], minor=False)
+    bar.ax.minorticks_off()
     bar.set_label("recordings of the class")
     return figure
 
 
-def paired(rows: pd.DataFrame, metric: str = "Challenge score") -> "Figure":
+def paired(
+    rows: pd.DataFrame, metric: str = "Challenge score", chance: float = 0.0, last: str = ""
+) -> "Figure":
     """Two protocols on the same sites: a dot and an interval each, sorted by the second.
 
     rows: with site, recordings, protocol, value, low, high. The protocol that comes first is drawn
-    in orange (all sites in training), the other in blue (the site left out). Raises ValueError for
-    more than two protocols.
+    in orange (all sites in training), the other in blue (the site left out). chance: where the
+    dotted line stands. last: the site that stands at the bottom whatever its value, as all of them
+    together. Raises ValueError for more than two protocols.
     """
     protocols = list(dict.fromkeys(rows["protocol"]))
     if len(protocols) > 2:
@@ -146,6 +152,7 @@ def paired(rows: pd.DataFrame, metric: str = "Challenge score") -> "Figure":
     order = list(
         by[-1].reindex(counts.index)["value"].sort_values(kind="stable", na_position="first").index
     )
+    order = [site for site in order if site == last] + [site for site in order if site != last]
     places = np.arange(len(order))  # the highest on top
     figure, (panel,) = canvas(10, 1.4 + 0.55 * len(order))
     values = [part.reindex(order)["value"].to_numpy(np.float64) for part in by]
@@ -160,9 +167,8 @@ def paired(rows: pd.DataFrame, metric: str = "Challenge score") -> "Figure":
         panel.plot(value, places + shift, marker, color=colour, label=name)
     heads = [f"{site}\nn = {counts[site]:,}" for site in order]
     panel.set_yticks(places, heads, fontsize=8.5)
-    panel.axvline(0, color=GREY, linestyle=":")
+    panel.axvline(chance, color=GREY, linestyle=":")
     panel.set(ylim=(-0.6, len(order) - 0.4), xlabel=metric)
-    panel.set_ylabel("site, and its recordings n")
     figure.legend(frameon=False, loc="outside lower center", ncols=2)
     return figure
 

@@ -151,10 +151,11 @@ def shown(chapter: str, joined: pd.DataFrame) -> pd.DataFrame:
 def _in_words(
     joined: pd.DataFrame, value: str, low: str, high: str, percent: "pd.Series[bool]"
 ) -> list[str]:
-    columns = (joined[value], joined[low], joined[high], percent)
+    digits = np.where(percent, 1, np.where(joined["metric"] == "hamming_loss", 4, 3))
+    columns = (joined[value], joined[low], joined[high], digits)
     return [
-        "not run" if pd.isna(v) else interval(v, a, b, 1 if points else 4)
-        for v, a, b, points in zip(*columns, strict=True)
+        "not run" if pd.isna(v) else interval(v, a, b, digits)
+        for v, a, b, digits in zip(*columns, strict=True)
     ]
 
 

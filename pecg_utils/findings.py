@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 
 from pecg_utils import cards, claims, ledger
-from pecg_utils.words import recordings
+from pecg_utils.subgroups import EVERYWHERE
 
 Records = list[dict[str, Any]]
 _ENDS = ("window", "patient")
+_SITES = ("sites, auroc", "sites, challenge_score")  # tables of a record
 _NOTHING = "No record is kept yet."
 
 
@@ -46,40 +47,29 @@ def benchmark(records: Records) -> str:
 
 
 def cnn_ecg_mamba(records: Records) -> str:
-    """For each record the model's scores with all sites pooled, and with each site left out."""
+    """For each record the model's scores on the same recordings, sites pooled and left out."""
     lines = []
     for record in records:
-        found = {}
-        for trial in record["trials"]:
-            protocol = trial["protocol"]
-            plain = not protocol.get("changes") and not protocol.get("windows")
-            if plain and protocol["model"] == "cnn_ecg_mamba":
-                found[protocol["split"]] = trial
-        if not {"file", "site"} <= set(found):
+        tables = [pd.DataFrame(record.get("tables", {}).get(name, {})) for name in _SITES]
+        if any(table.empty for table in tables):
             continue
-        pooled, apart = (_values(found[split]) for split in ("file", "site"))
         given = record["data"][0]
-        sites = len(found["site"]["folds"])
-        who = recordings(given["recordings"], given["patients"], given["named"])
+        values = []
+        for table in tables:
+            together = table[table["site"] == EVERYWHERE].astype({"low": float, "high": float})
+            values.append(
+                [claims.interval(row.value, row.low, row.high) for row in together.itertuples()]
+            )
+            count, sites = together["recordings"].iloc[0], table["site"].nunique() - 1
+        (pooled, apart), (score, score_apart) = values
         lines.append(
-            f"- {cards.name(given['dataset'])}, {{tag}}`{given['kind']}`, {who}: with all sites "
-            f"pooled, cross-validation gives a macro AUROC of {pooled['auroc']} and a Challenge "
-            f"score of {pooled['challenge_score']}. With each of {sites} sites left out of the "
-            f"training that it is tested on, they are {apart['auroc']} and "
-            f"{apart['challenge_score']} (record `{record['key']}`)."
+            f"- {cards.name(given['dataset'])}, {{tag}}`{given['kind']}`, {count:,} recordings of "
+            f"{sites} {'site' if sites == 1 else 'sites'}: models that had other recordings of the "
+            f"same site in training have a macro AUROC of {pooled} and a Challenge score of "
+            f"{score}. Models that had none have {apart} and {score_apart} (record "
+            f"`{record['key']}`)."
         )
     return "\n".join(lines or [_NOTHING]) + "\n"
-
-
-def _values(trial: dict[str, Any]) -> dict[str, str]:
-    """The macro values of a trial with their intervals, in words."""
-    rows: pd.DataFrame = ledger.rows([trial])
-    macro = rows[rows["label"] == "macro"]
-    columns = (macro[name] for name in ("metric", "value", "low", "high"))
-    return {
-        metric: claims.interval(value, low, high)
-        for metric, value, low, high in zip(*columns, strict=True)
-    }
 
 
 FRAGMENTS: dict[str, Callable[[Records], str]] = {

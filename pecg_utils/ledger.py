@@ -123,7 +123,8 @@ def start(chapter: str, namespace: Mapping[str, Any]) -> "Run":
 class Run:
     """A chapter while it runs. given and training: its datasets. folder: where it keeps things.
 
-    reports: what was wrong with the recordings that were read, by set.
+    reports: what was wrong with the recordings that were read, by set. tables: what else goes into
+    the record, by name.
     """
 
     chapter: str
@@ -133,6 +134,7 @@ class Run:
     folder: Path
     _outcomes: dict[str, Outcome] = field(default_factory=dict, repr=False)
     reports: dict[str, Any] = field(default_factory=dict, repr=False)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     _begun: float = field(default_factory=time.perf_counter, repr=False)
 
     @property
@@ -244,6 +246,7 @@ class Run:
             "training_seconds": round(self._training_seconds(), 1),
             "peak_memory_mib": machine.peak_memory_mib(),
             "trials": [_written(outcome) for outcome in self._outcomes.values()],
+            "tables": {name: table.to_dict("list") for name, table in self.tables.items()},
         }
 
     def finish(self) -> pd.DataFrame:

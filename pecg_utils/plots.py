@@ -119,11 +119,12 @@ def curves(outcomes: "Sequence[object]") -> "Figure":
 
     figure, (losses, scores) = canvas(10, 3.8, 1, 2)
     judged = "f1"
+    several = len({outcome.protocol.model for outcome in outcomes}) == len(outcomes)  # type: ignore[attr-defined]
     for number, outcome in enumerate(outcomes):
         assert isinstance(outcome, Outcome)
         colour = _PALETTE[number % len(_PALETTE)]
         epochs = outcome.curves["epoch"]
-        name = outcome.protocol.model
+        name = outcome.protocol.model if several else outcome.protocol.name
         judged = str(outcome.curves.columns[-1]).removeprefix("validation_")
         values = outcome.curves[f"validation_{judged}"]
         losses.plot(epochs, outcome.curves["train_loss"], color=colour, label=name)
@@ -217,7 +218,10 @@ def per_class(rows: pd.DataFrame, names: dict[str, str], metric: str = "auroc") 
         values.plot(part["value"], places + shift, "o", color=colour, markersize=4, label=trial)
         share = 100 * part["positives"] / part["windows"]
         shares.barh(places + shift, share, height=0.22, color=colour)
-    values.axvline(0.5, color=GREY, linestyle=":")
+        if metric == "average_precision":  # what it is for a model that guesses
+            values.plot(share / 100, places + shift, "|", color=GREY, markersize=7, zorder=1)
+    if metric == "auroc":
+        values.axvline(0.5, color=GREY, linestyle=":")
     values.set_yticks(places, [f"{names[label]} [{label}]" for label in labels], fontsize=8)
     values.set_xlim(0, 1.02)
     values.set_xlabel(WORDS[metric].removeprefix("macro "))

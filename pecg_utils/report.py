@@ -4,13 +4,15 @@ Nothing in them is typed by hand: a data card is its reader's docstring, the tab
 counted, and the tables of results come from records. They go to book/generated, which git ignores.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pecg_utils import (
     cards,
+    challenge_plots,
     chapters,
     claims,
     files,
@@ -23,7 +25,11 @@ from pecg_utils import (
 )
 from pecg_utils.markdown import table as markdown
 from pecg_utils.metrics import WORDS
+from pecg_utils.subgroups import EVERYWHERE
 from pecg_utils.words import recordings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CLAIMS = (
     "# Claims and measurements\n\n"
@@ -123,12 +129,11 @@ def claims_section(chapter: str, records: list[dict[str, Any]]) -> str:
 
 
 def kept_fragment(records: list[dict[str, Any]], folder: Path) -> str:
-    """The kept records of a chapter, each as a table and a picture, for the chapter's page."""
+    """The kept records of a chapter, each as tables and pictures, for the chapter's page."""
     if not records:
         return "No record is kept yet.\n"
     parts = []
     for record in records:
-        name = f"{record['chapter']}-{record['key']}"
         rows = ledger.rows(record["trials"])
         given = record["data"][0]["kind"]
         rows["name"] += [
@@ -136,20 +141,51 @@ def kept_fragment(records: list[dict[str, Any]], folder: Path) -> str:
             for kind in rows["data"]
         ]
         macro = rows[rows["label"] == "macro"]
-        picture = folder / f"{name}.svg"
-        if not picture.is_file():
-            with files.whole(picture) as scratch:
-                figure = plots.forest(macro, ("auroc", "f1"))
-                scratch.parent.mkdir(parents=True, exist_ok=True)
-                figure.savefig(scratch, format="svg", metadata={"Date": None})
-        alt = f"Macro AUROC and macro F1 with intervals for each trial of {_title(record)}"
+        second = "challenge_score" if (macro["metric"] == "challenge_score").any() else "f1"
+        alt = f"Macro AUROC and {WORDS[second]} with intervals for each trial of {_title(record)}"
         parts += [
             f"### {_title(record)}",
             _about(record),
-            f"```{{image}} ../generated/{picture.name}\n:alt: {alt}\n:class: dark-light\n```",
+            *_by_site(record, folder),
+            _picture(record, folder, "", alt, lambda: plots.forest(macro, ("auroc", second))),  # noqa: B023
             f":::{{dropdown}} The same in numbers\n{markdown(_trials_table(macro))}\n:::",
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def _by_site(record: dict[str, Any], folder: Path) -> list[str]:
+    """What a record holds of sites that were left out, and of a model's parts; it may hold none."""
+    parts = []
+    held = {name: pd.DataFrame(table) for name, table in record.get("tables", {}).items()}
+    for metric, chance in (("auroc", 0.5), ("challenge_score", 0.0)):
+        if (table := held.get(f"sites, {metric}")) is None:
+            continue
+        table = table.astype({"value": float, "low": float, "high": float})
+        alt = f"{WORDS[metric]} at each site, pooled and left out, of {_title(record)}"
+        parts.append(
+            _picture(
+                record,
+                folder,
+                f"-{metric}",
+                alt,
+                lambda: challenge_plots.paired(table, WORDS[metric], chance, EVERYWHERE),  # noqa: B023
+            )
+        )
+    if "parts" in held:
+        parts.append(markdown(held["parts"]))
+    return parts
+
+
+def _picture(
+    record: dict[str, Any], folder: Path, which: str, alt: str, draw: "Callable[[], Figure]"
+) -> str:
+    """A kept record's picture, drawn where it is not there yet, as a line of the page."""
+    picture = folder / f"{record['chapter']}-{record['key']}{which}.svg"
+    if not picture.is_file():
+        with files.whole(picture) as scratch:
+            scratch.parent.mkdir(parents=True, exist_ok=True)
+            draw().savefig(scratch, format="svg", metadata={"Date": None})
+    return f"```{{image}} ../generated/{picture.name}\n:alt: {alt}\n:class: dark-light\n```"
 
 
 def _judged(record: dict[str, Any]) -> bool:

@@ -104,24 +104,24 @@ def difference(
 def differences(whole: Outcome, changed: Sequence[Outcome], resamples: int = 1000) -> pd.DataFrame:
     """Each of `changed` less `whole` in both areas, with weights and seconds: a table to show.
 
-    A row a trial, named by what was changed in it.
+    A row a trial; `part` names what was changed in it.
     """
-    rows: dict[str, dict[str, str]] = {}
+    rows = []
     for outcome in [whole, *changed]:
-        row: dict[str, str] = {}
+        protocol = outcome.protocol
+        words = [f"{name} {value}" for name, value in protocol.changes]
+        words = [protocol.windows] if protocol.windows else words
+        if protocol.model != whole.protocol.model:
+            words = [protocol.model]
+        row = {"part": "the whole model" if outcome is whole else ", ".join(words)}
         for metric in ("auroc", "average_precision"):
             value, low, high = difference(outcome, whole, metric, resamples)
             text = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
             row[WORDS[metric]] = "" if outcome is whole else text
         row["weights"] = f"{outcome.facts['weights']:,}"
         row["seconds of training"] = f"{outcome.facts['seconds']:.0f}"
-        protocol = outcome.protocol
-        words = [f"{name} {value}" for name, value in protocol.changes]
-        words = [protocol.windows] if protocol.windows else words
-        if protocol.model != whole.protocol.model:
-            words = [protocol.model]
-        rows["the whole model" if outcome is whole else ", ".join(words)] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def thresholds(outcome: Outcome, weights: pd.DataFrame, resamples: int = 1000) -> pd.DataFrame:

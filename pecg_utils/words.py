@@ -81,13 +81,13 @@ def contrast(first: Outcome, second: Outcome, metric: str = "auroc") -> "Markdow
 def difference(
     first: Outcome, second: Outcome, resamples: int = 1000, metric: str = "auroc"
 ) -> "Markdown":
-    """What a macro metric loses from one trial to the other, on the recordings of both."""
+    """A macro metric of one trial less that of another, on the recordings that both tested."""
     value, low, high = subgroups.difference(first, second, metric, resamples)
-    held = "the interval holds 0" if low <= 0 <= high else "the interval does not hold 0"
+    held = "It holds 0." if low <= 0 <= high else "It does not hold 0."
     return _markdown(
-        f"On the *{first.kind}*, on the recordings that both tested, {WORDS[metric]} with "
-        f"*{first.protocol.name}* is higher than with *{second.protocol.name}* by {value:+.3f} "
-        f"(95 % interval {low:+.3f} to {high:+.3f}); {held}."
+        f"On the *{first.kind}*, {WORDS[metric]} with *{first.protocol.name}*, less that with "
+        f"*{second.protocol.name}* on the same recordings, is {value:+.3f} (95 % interval "
+        f"{low:+.3f} to {high:+.3f}). {held}"
     )
 
 
