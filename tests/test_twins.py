@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pecg_utils.twins import writing
 from pecg_utils.twins.draw import draw_shaking
 from pecg_utils.twins.heart import draw_shape, healthy
 from pecg_utils.twins.labels import CODES, diseased
@@ -258,3 +259,16 @@ def test_the_rail_is_touched_in_the_named_columns_only() -> None:
         assert np.abs(signal).max() == np.float32(RAIL)
         assert np.abs(signal[:, :6]).max() == 0
         assert (np.abs(signal).max(axis=1) > 26.6).mean() < 0.9
+
+
+def threads(_: int) -> set[int]:
+    """How many threads each of this process's libraries for matrices would take."""
+    import threadpoolctl
+
+    return {int(library["num_threads"]) for library in threadpoolctl.threadpool_info()}
+
+
+def test_each_process_of_several_multiplies_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # what they would take, where there are as many
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert list(writing.each(threads, range(4), "counting threads", workers=2)) == [{1}] * 4

@@ -9,6 +9,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from pecg_utils import progress
 from pecg_utils.errors import PecgError
 from pecg_utils.files import fingerprint, whole
@@ -82,5 +84,16 @@ def each(
         yield from progress.track(map(task, items), len(items), what)
         return
     chunk = max(1, min(8, len(items) // (4 * count)))
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(count, spawn, initializer=_one_thread, initargs=(task,)) as pool:
         yield from progress.track(pool.map(task, items, chunksize=chunk), len(items), what)
+
+
+def _one_thread(task: object) -> None:
+    """Have this process multiply matrices in one thread: there is a process for each processor.
+
+    task: only received, and with it the modules and libraries that it needs, which must be there
+    to be limited.
+    """
+    del task
+    threadpool_limits(1)
