@@ -151,16 +151,18 @@ def check(folder: Path) -> None:
     """Say which dataset FOLDER holds, what of its release is missing, and what that means."""
     from pecg_utils import chapters, ledger
     from pecg_utils.data import open_dataset
-    from pecg_utils.data.recognise import RELEASES, missing, recognise
+    from pecg_utils.data.recognise import RELEASES, missing, parts, recognise
 
     if not folder.is_dir():
         raise PecgError(f"{folder} is no folder.")
     dataset = open_dataset(recognise(folder), folder)
     click.echo(f"{folder} holds {dataset.name}, {dataset.kind}: {len(dataset.table):,} recordings.")
+    for sentence in parts(dataset):
+        click.echo(sentence)
     whole = "Nothing of the release is missing."
     if dataset.kind == "twin":
         whole = "It is simulated."
-    elif dataset.name not in RELEASES:
+    elif dataset.kind != "full" and dataset.name not in RELEASES:
         whole = "There is no release to compare it with."
     for sentence in missing(dataset) or [whole]:
         click.echo(sentence)

@@ -9,7 +9,7 @@ import pytest
 
 from pecg_utils import ledger
 from pecg_utils.data import open_dataset
-from pecg_utils.data.recognise import RELEASES, missing, recognise
+from pecg_utils.data.recognise import RELEASES, missing, parts, recognise
 from pecg_utils.errors import PecgError
 from pecg_utils.twins import zzu as twin
 
@@ -23,6 +23,8 @@ from pecg_utils.twins import zzu as twin
         ("challenge-2021/training/georgia", "challenge"),
         ("ludb", "ludb"),
         ("mitdb", "mitdb"),
+        (".", "hospitals"),
+        ("challenge-2021/training", "challenge"),
     ],
 )
 def test_real_folders(real: Callable[[str], Path], folder: str, name: str) -> None:
@@ -72,6 +74,29 @@ def test_files_are_compared_with_the_releases_checksums(small: Path) -> None:
     gone, other = missing(open_dataset("zzu", small))
     assert gone.startswith("1 of the 3 files in SHA256SUMS.txt are not there; the first is RECORDS")
     assert other.startswith("1 files differ from SHA256SUMS.txt; the first is ECGCode.csv")
+
+
+def test_releases_beside_each_other_are_named(
+    real: Callable[[str], Path], small: Path, tmp_path: Path
+) -> None:
+    assert parts(open_dataset("zzu", small)) == []
+    for name in ("ptb-xl", "ludb", "mitdb"):
+        (tmp_path / name).symlink_to(real(name))
+    dataset = open_dataset(recognise(tmp_path), tmp_path)
+    assert parts(dataset) == [
+        "ptbxl is in ptb-xl: 500 recordings, of 21,799.",
+        "ludb is in ludb: 200 recordings, of 200.",
+    ]
+    assert missing(dataset)[0] == "The release challenge is not there."
+    (tmp_path / "ludb").unlink()
+    with pytest.raises(PecgError, match="holds no dataset that is known"):
+        recognise(tmp_path)
+    (tmp_path / "ludb").mkdir()
+    shutil.copy(real("ludb") / "ludb.csv", tmp_path / "ludb")
+    (tmp_path / "ludb/SHA256SUMS.txt").write_text("0 ludb.csv\n0 RECORDS\n")
+    lacking = missing(open_dataset("hospitals", tmp_path))
+    assert "200 have no header; the first is 1." in lacking
+    assert any(said.startswith("In ludb: 1 of the 2 files in SHA256SUMS.txt") for said in lacking)
 
 
 def test_the_releases_are_of_the_known_sizes() -> None:

@@ -39,18 +39,47 @@ def recognise(folder: Path) -> str:
 
     Raises PecgError when it is none that is known.
     """
-    for name, mark in _MARKS.items():
-        if (folder / mark).is_file():
-            return name
-    if next(folder.rglob("REFERENCE.csv"), None):
-        return "cpsc2018"
-    if any(_has_dx(header) for header in islice(folder.rglob("*.hea"), _HEADERS)):
-        return "challenge"
+    name = _by_mark(folder)
+    if not name and len({release for release, _ in _below(folder)}) > 1:
+        return "hospitals"
+    if name := name or _by_search(folder):
+        return name
     known = ", ".join(f"{mark} ({name})" for name, mark in _MARKS.items())
     raise PecgError(
         f"{folder} holds no dataset that is known: there is none of {known}, and no header with a "
         "line #Dx (challenge)."
     )
+
+
+def releases_in(root: Path) -> dict[str, Path]:
+    """Which of HOSPITALS lie in the subfolders of `root`, in that order, each with its folder.
+
+    Raises PecgError when one is there twice.
+    """
+    found: dict[str, Path] = {}
+    for name, folder in _below(root):
+        if (other := found.setdefault(name, folder)) != folder:
+            raise PecgError(
+                f"{root} holds {name} twice, in {other.name} and {folder.name}; take one away."
+            )
+    return {name: found[name] for name in HOSPITALS if name in found}
+
+
+def _below(root: Path) -> list[tuple[str, Path]]:
+    folders = sorted(path for path in root.glob("*") if path.is_dir())
+    named = [(_by_mark(folder) or _by_search(folder), folder) for folder in folders]
+    return [(name, folder) for name, folder in named if name in HOSPITALS]
+
+
+def _by_mark(folder: Path) -> str:
+    return next((name for name, mark in _MARKS.items() if (folder / mark).is_file()), "")
+
+
+def _by_search(folder: Path) -> str:
+    if next(folder.rglob("REFERENCE.csv"), None):
+        return "cpsc2018"
+    headers = islice(folder.rglob("*.hea"), _HEADERS)
+    return "challenge" if any(map(_has_dx, headers)) else ""
 
 
 def _has_dx(header: Path) -> bool:
@@ -61,29 +90,11 @@ def _has_dx(header: Path) -> bool:
     return bool(re.search(r"^#\s*Dx\s*:", text, re.MULTILINE))
 
 
-def releases_in(root: Path) -> dict[str, Path]:
-    """Which of HOSPITALS lie in the subfolders of `root`, in that order, each with its folder.
-
-    Raises PecgError when one is there twice.
-    """
-    found: dict[str, Path] = {}
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        try:
-            name = recognise(folder)
-        except PecgError:
-            continue
-        if name in HOSPITALS and (other := found.setdefault(name, folder)) != folder:
-            raise PecgError(
-                f"{root} holds {name} twice, in {other.name} and {folder.name}; take one away."
-            )
-    return {name: found[name] for name in HOSPITALS if name in found}
-
-
 def missing(dataset: Dataset) -> list[str]:
     """What is missing of the release, a sentence each; nothing for a complete one.
 
-    Files are looked for, and not opened. Where SHA256SUMS.txt lies in the folder, every file that
-    it lists is compared with it.
+    Files are looked for, and not opened. Where SHA256SUMS.txt lies in the folder of a release,
+    every file that it lists is compared with it.
     """
     found = []
     listed, whole = len(dataset.table), RELEASES.get(dataset.name)
@@ -95,7 +106,29 @@ def missing(dataset: Dataset) -> list[str]:
         own_form = dataset.name == "cpsc2018" and bool(dataset.tables)
         if gone and not (what == "header" and own_form):  # the challenge's own files have none
             found.append(f"{len(gone):,} have no {what}; the first is {gone[0].name}.")
-    return found + _differing(dataset.root)
+    if dataset.name != "hospitals":
+        return found + _differing(dataset.root)
+    there = releases_in(dataset.root)
+    absent = [f"The release {name} is not there." for name in HOSPITALS if name not in there]
+    for folder in there.values():
+        found += [f"In {folder.name}: {sentence}" for sentence in _differing(folder)]
+    return absent + found
+
+
+def parts(dataset: Dataset) -> list[str]:
+    """Where each release that `dataset` is put together from lies, a sentence each.
+
+    Nothing for a dataset that is one release.
+    """
+    if dataset.name != "hospitals":
+        return []
+    where = dataset.table["path"].str.partition("/")[0]
+    found = []
+    for name, folder in releases_in(dataset.root).items():
+        listed = int((where == folder.name).sum())
+        of = "simulated" if (folder / "twin.json").exists() else f"of {RELEASES[name]:,}"
+        found.append(f"{name} is in {folder.name}: {listed:,} recordings, {of}.")
+    return found
 
 
 def _differing(root: Path) -> list[str]:
