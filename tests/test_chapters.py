@@ -5,7 +5,9 @@ import json
 import pytest
 
 from pecg_utils import chapters, places
+from pecg_utils.data.windows import Settings
 from pecg_utils.errors import PecgError
+from pecg_utils.train import Training
 
 MODELS = "a list, each once, of resnet1d, bilstm, transformer, mamba2"
 
@@ -70,7 +72,10 @@ def test_an_unknown_chapter_is_refused_with_the_nearest():
 def test_every_profile_is_valid_and_sizes_up_every_model(chapter, profile):
     found = chapters.parameters(chapter, {"profile": profile})
     assert found.profile == profile
-    assert set(found.models) <= set(chapters.SIZES[found.sizes])
+    assert set(getattr(found, "models", [chapter])) <= set(chapters.SIZES[found.sizes])
+    assert set(Training(**found.training).__dict__) >= set(found.training)
+    assert Settings(("I",), **found.cutting).seconds == found.seconds
+    assert found.twin_size >= 60
 
 
 def test_a_profile_fills_in_what_is_not_given_and_none_is_not_given():
@@ -83,7 +88,7 @@ def test_the_paper_profile_is_the_papers_training():
     paper = chapters.parameters("benchmark", {"profile": "paper"})  # arXiv 2510.03780
     assert (paper.epochs, paper.batch, paper.lr, paper.seconds) == (200, 64, 7e-4, 3.0)
     assert paper.sizes == "paper"
-    assert chapters.SIZES["paper"] == {model: {} for model in paper.models}
+    assert {chapters.SIZES["paper"][model] == {} for model in paper.models} == {True}
 
 
 def test_windows_are_as_long_as_the_dataset_asks_unless_a_length_is_given():
@@ -108,8 +113,58 @@ def test_the_notebooks_parameters_are_the_models_fields_and_say_nothing_but_the_
     assert set(namespace.values()) == {None}
 
 
-def test_every_parameter_can_be_told_in_words():
-    model, _ = chapters.CHAPTERS["benchmark"]
+@pytest.mark.parametrize("chapter", chapters.CHAPTERS)
+def test_every_parameter_can_be_told_in_words(chapter):
+    model, _ = chapters.CHAPTERS[chapter]
     for name, field in model.model_fields.items():
-        assert chapters.wanted("benchmark", name)
+        assert chapters.wanted(chapter, name)
         assert field.description
+
+
+def test_the_paper_profile_of_the_mamba_is_its_familys_training():
+    paper = chapters.parameters("cnn_ecg_mamba", {"profile": "paper"})  # papers' notes, 3.2
+    assert (paper.epochs, paper.batch, paper.recordings) == (60, 30, 88_253)
+    assert paper.seconds * paper.fs == 8192
+    assert chapters.SIZES["paper"]["cnn_ecg_mamba"] == {}
+
+
+def test_the_year_reaches_the_reader_and_hospitals_have_one_alone():
+    found = chapters.parameters("cnn_ecg_mamba", {"year": "2020"})
+    assert found.reading == {"year": 2020}
+    hospitals = {"dataset": "hospitals", "data": "x"}
+    assert chapters.parameters("cnn_ecg_mamba", hospitals).reading == {}
+    said = refused({**hospitals, "year": 2020}, "cnn_ecg_mamba")
+    assert said == "hospitals has the classes of 2021 alone: leave out year."
+    said = refused({"year": 2019}, "cnn_ecg_mamba")
+    assert said == "year must be a whole number from 2020 to 2021, not 2019."
+
+
+@pytest.mark.parametrize("sizes", chapters.EQUAL_BUDGET)
+def test_the_resnet_beside_the_mamba_has_about_as_many_weights(sizes):
+    import torch
+
+    from pecg_utils import models
+
+    counts = []
+    with torch.device("meta"):
+        for name, given in (
+            ("cnn_ecg_mamba", chapters.SIZES[sizes]["cnn_ecg_mamba"]),
+            ("resnet1d", dict(chapters.EQUAL_BUDGET[sizes])),
+        ):
+            model = models.create(name, 12, 26, 2048, **given)
+            counts.append(sum(p.numel() for p in model.parameters()))
+    assert 0.8 < counts[1] / counts[0] < 1.25
+
+
+def test_each_part_of_the_last_audit_changes_one_thing():
+    p = chapters.parameters("cnn_ecg_mamba", {"profile": "study"})
+    found = chapters.parts(p)
+    assert len(found) == len(p.parts) == 6
+    usual = {"model": "cnn_ecg_mamba", "seconds": p.seconds}
+    assert len({str(sorted(part.items())) for part in found}) == 6
+    assert all(part != usual for part in found)
+    paper = chapters.parameters("cnn_ecg_mamba", {"profile": "paper", "parts": "other core"})
+    assert chapters.parts(paper)[0]["changes"] == (("core", "duality"),)
+    assert chapters.parts(p)[p.parts.index("other core")]["changes"] == (("core", "scan"),)
+    none = chapters.parameters("cnn_ecg_mamba", {"parts": []})
+    assert chapters.parts(none) == []

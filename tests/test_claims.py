@@ -180,3 +180,76 @@ def test_the_shown_table_has_words_and_intervals():
 )
 def test_an_interval_in_words(numbers, words):
     assert claims.interval(*numbers) == words
+
+
+# arXiv 2510.13046, typed a second time: release -> average precision, AUROC, Challenge score.
+MAMBA = {2021: (0.6410, 0.9695, 0.6996), 2020: (0.5787, 0.9571, None)}
+METRICS = ("average_precision", "auroc", "challenge_score")
+
+
+def test_every_number_of_the_mamba_paper_is_there_once():
+    listed = load("cnn_ecg_mamba").claims
+    found = {(c.year, c.metric): c.value for c in listed}
+    expected = {
+        (year, metric): value
+        for year, values in MAMBA.items()
+        for metric, value in zip(METRICS, values, strict=True)
+        if value is not None
+    }
+    assert found == expected
+    assert len(listed) == len({c.id for c in listed}) == 5
+    assert {c.model for c in listed} == {"cnn_ecg_mamba"}
+
+
+POOLED = Protocol("cnn_ecg_mamba", TWELVE_LEADS, "12-lead", "file", folds=3)
+APART = Protocol("cnn_ecg_mamba", TWELVE_LEADS, "12-lead", "site", folds=9)
+
+
+def of_challenge(protocol, value, **more):
+    scores = {
+        "metric": [*METRICS, "auroc"],
+        "label": ["macro"] * 3 + ["AF"],
+        "value": [value] * 3 + [0.1],
+        "low": [value - 0.01] * 4,
+        "high": [value + 0.01] * 4,
+    }
+    return {"protocol": dataclasses.asdict(protocol), "data": "full", "scores": scores, **more}
+
+
+def challenge_record(year, trials):
+    return {**record(trials, "challenge"), "parameters": {"year": year}}
+
+
+def test_a_claim_of_a_release_is_joined_to_a_run_of_that_release_alone():
+    others = [
+        dataclasses.replace(POOLED, changes=(("depth", 0),)),
+        dataclasses.replace(POOLED, windows="windows of 10 s"),
+        dataclasses.replace(POOLED, split="record"),
+        dataclasses.replace(POOLED, model="resnet1d"),
+    ]
+    trials = [of_challenge(p, 0.1) for p in others]
+    trials += [of_challenge(POOLED, 0.97), of_challenge(APART, 0.8)]
+    table = join("cnn_ecg_mamba", challenge_record(2021, trials)).set_index(["year", "metric"])
+    measured = table.loc[(2021, "auroc")]
+    assert measured[["value", "sound", "claimed"]].tolist() == [0.97, 0.8, 0.9695]
+    assert measured["verdict"] == "reproduced"
+    assert table.loc[2020, "value"].isna().all()
+    assert table.loc[2020, "verdict"].unique().tolist() == ["not comparable"]
+    other = join("cnn_ecg_mamba", challenge_record(2020, trials)).set_index(["year", "metric"])
+    assert other.loc[2021, "value"].isna().all()
+    assert other.loc[(2020, "auroc"), "value"] == 0.97
+
+
+def test_two_points_are_near_for_a_number_from_0_to_1_as_well():
+    claim = next(c for c in load("cnn_ecg_mamba").claims if c.metric == "auroc")
+    assert verdict(claim, 0.955, 0.95, 0.96, "full") == ("near", "1.5 points away")
+    assert verdict(claim, 0.94, 0.93, 0.95, "full")[0] == "not reproduced"
+
+
+def test_the_table_of_the_mamba_says_the_release_and_both_protocols():
+    trials = [of_challenge(POOLED, 0.97), of_challenge(APART, 0.8)]
+    shown = claims.shown("cnn_ecg_mamba", join("cnn_ecg_mamba", challenge_record(2021, trials)))
+    assert "leads" not in shown
+    first = shown[shown["release"] == 2021].set_index("metric").loc["macro AUROC"]
+    assert first["here, sources pooled"] == "0.970 (0.960 to 0.980)"
+    assert first["here, each site left out"] == "0.800 (0.790 to 0.810)"

@@ -229,3 +229,100 @@ def test_patients_that_nobody_names_are_not_split(many: Table, by: str) -> None:
         splits.check(Split(by, split.side), nameless)
     with pytest.raises(PecgError, match="has no proxy"):
         splits.make(table, labels, "proxy", seed=1)
+
+
+@pytest.fixture(scope="module")
+def places() -> Table:
+    """120 recordings of one window each at four sites, of 60 proxies; some are copies."""
+    rng = np.random.default_rng(1)
+    sites = np.repeat(["north", "east", "south", "west"], [60, 30, 20, 10])
+    table = pd.DataFrame(
+        {
+            "record": [f"R{i}" for i in range(120)],
+            "patient": "unknown",
+            "site": sites,
+            "source": "one",
+            "proxy": [f"{site} {i // 2}" for i, site in enumerate(sites)],
+            "same": [f"s{i}" for i in range(120)],
+        }
+    )
+    table.loc[[3, 70], "same"] = "copied"  # north and east
+    table.loc[[5, 20], "same"] = "twice"  # north alone
+    return table, rng.uniform(size=(120, 4)) < 0.3
+
+
+@pytest.mark.parametrize("by", ["window", "file", "record", "proxy"])
+def test_a_cross_validation_tests_every_window_once(places: Table, by: str) -> None:
+    table, labels = places
+    found = splits.several(table, labels, by, seed=1, count=4)
+    tested = np.concatenate([split.rows("test") for split in found])
+    assert sorted(tested) == list(range(120))
+    for split in found:
+        assert 24 <= len(split.rows("test")) <= 36
+        assert 8 <= len(split.rows("validation")) <= 18
+        if by == "proxy":
+            assert (sides_of(split, table["proxy"]) == 1).all()
+    again = splits.several(table, labels, by, seed=1, count=4)
+    other = splits.several(table, labels, by, seed=2, count=4)
+    assert [a.fingerprint for a in again] == [b.fingerprint for b in found]
+    assert [a.fingerprint for a in other] != [b.fingerprint for b in found]
+
+
+def test_copies_are_kept_together_by_record_and_not_by_file(places: Table) -> None:
+    table, labels = places
+    copies = table.assign(same=[f"s{i % 60}" for i in range(120)])
+    together = splits.several(copies, labels, "record", 0, 3)
+    assert all((sides_of(split, copies["same"]) == 1).all() for split in together)
+    apart = splits.several(copies, labels, "file", 0, 3)
+    assert any((sides_of(split, copies["same"]) > 1).any() for split in apart)
+    assert all((sides_of(split, copies["record"]) == 1).all() for split in apart)
+
+
+def test_sites_are_left_out_the_largest_first_and_their_copies_are_nowhere(places: Table) -> None:
+    table, labels = places
+    found = splits.several(table, labels, "site", 0, 3)
+    left = [table["site"].iloc[split.rows("test")].unique().tolist() for split in found]
+    assert left == [["north"], ["east"], ["south"]]
+    assert [len(split.rows("test")) for split in found] == [60, 30, 20]
+    north = found[0]
+    assert np.flatnonzero(north.side == splits.NOWHERE).tolist() == [70]
+    taught = np.concatenate([north.rows("train"), north.rows("validation")])
+    assert not set(table["same"].iloc[taught]) & set(table["same"].iloc[north.rows("test")])
+    assert (sides_of(north, table["proxy"])[lambda n: n.index.str.startswith("south")] == 1).all()
+    assert len(splits.several(table, labels, "site", 0, 10)) == 4
+    bare = table.drop(columns="site").assign(source=table["site"])
+    assert splits.several(bare, labels, "site", 0, 1)[0].fingerprint == north.fingerprint
+
+
+def test_what_a_site_split_may_not_do(places: Table, tmp_path: Path) -> None:
+    table, labels = places
+    split = splits.several(table, labels, "site", 0, 1)[0]
+    split.save(tmp_path / "split.json")
+    assert splits.load(tmp_path / "split.json", table).fingerprint == split.fingerprint
+    leaking = split.side.copy()
+    leaking[0] = 0  # one of the tested site trains
+    with pytest.raises(PecgError, match="The site split is refused: site north stands on two"):
+        splits.check(Split("site", leaking), table)
+    copied = split.side.copy()
+    copied[70] = 0
+    with pytest.raises(PecgError, match="R3 and R70 have the same samples and stand on two sides"):
+        splits.check(Split("site", copied), table)
+    with pytest.raises(PecgError, match="puts a window on no side"):
+        splits.check(Split("record", split.side), table)
+
+
+def test_what_cannot_be_cross_validated(places: Table, many: Table) -> None:
+    table, labels = places
+    with pytest.raises(PecgError, match="takes two; all recordings are of 'one'"):
+        splits.several(table.drop(columns="site"), labels, "site", 0, 3)
+    with pytest.raises(PecgError, match="`several` makes them"):
+        splits.make(table, labels, "site", 0)
+    with pytest.raises(PecgError, match="no cross-validation by 'fold'"):
+        splits.several(*many, "fold", 0, 3)
+    with pytest.raises(PecgError, match=r"name no patient\. Split by proxy"):
+        splits.several(table, labels, "patient", 0, 3)
+    with pytest.raises(PecgError, match="needs at least 14 records and there are 12"):
+        splits.several(table[:12], labels[:12], "record", 0, 7)
+    few = table[table["site"].isin(["south"])].assign(site=["a"] * 15 + ["b"] * 5)
+    with pytest.raises(PecgError, match=r"Without 'a' there are \d proxys left to train on"):
+        splits.several(few, labels[:20], "site", 0, 1)

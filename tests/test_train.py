@@ -264,3 +264,79 @@ def test_every_epoch_has_an_order_of_its_own_and_no_batch_of_one_window(tmp_path
     epochs = [tuple(np.concatenate(drawn[i : i + 4])) for i in range(0, 16, 4)]
     assert all(len(set(epoch)) == 56 for epoch in epochs)
     assert len(set(epochs)) == 4
+
+
+def test_a_cosine_rises_and_falls_to_nothing_and_reaches_the_optimiser(tmp_path, monkeypatch):
+    cosine = dataclasses.replace(SHORT, schedule="cosine", epochs=10)
+    rates = [train._rate(cosine, step, 100) for step in range(100)]
+    assert rates[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+    assert rates[5:] == sorted(rates[5:], reverse=True)
+    assert rates[52] == pytest.approx(0.5, abs=0.02)
+    assert rates[-1] < 0.001
+    assert {train._rate(SHORT, step, 100) for step in range(100)} == {1.0}
+    used = []
+    step = torch.optim.AdamW.step
+
+    def spied(optimizer, *given, **named):
+        used.append(optimizer.param_groups[0]["lr"])
+        return step(optimizer, *given, **named)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spied)
+    fit(network(), *sides(), cosine, tmp_path)
+    assert len(used) == 40  # 57 windows in batches of 16
+    assert used == pytest.approx([cosine.lr * train._rate(cosine, i, 40) for i in range(40)])
+
+
+def test_a_cosine_with_shifts_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    how = dataclasses.replace(SHORT, schedule="cosine", shift=True, keep="average_precision")
+    whole = fit(network(), *sides(), how, tmp_path / "whole")
+    monkeypatch.setattr(train, "_SAVE_EVERY", 0.0)
+    one = train._one_epoch
+
+    def stop(*given):
+        if given[-1] == 2:
+            raise KeyboardInterrupt
+        return one(*given)
+
+    monkeypatch.setattr(train, "_one_epoch", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), *sides(), how, tmp_path / "stopped")
+    monkeypatch.setattr(train, "_one_epoch", one)
+    again = fit(network(), *sides(), how, tmp_path / "stopped")
+    assert equal(whole, again)
+    assert again.curves == whole.curves
+
+
+def test_a_shift_rolls_each_window_by_its_own_amount_and_changes_what_is_learnt(tmp_path):
+    windows = np.arange(24, dtype=np.float32).reshape(2, 2, 6)
+    rolled = train.rolled(windows, np.array([0, 2]))
+    np.testing.assert_array_equal(rolled[0], windows[0])
+    np.testing.assert_array_equal(rolled[1], np.roll(windows[1], 2, axis=1))
+    plain = fit(network(), *sides(), SHORT, tmp_path / "plain")
+    shifted = fit(network(), *sides(), dataclasses.replace(SHORT, shift=True), tmp_path / "shifted")
+    assert not equal(plain, shifted)
+
+
+def test_the_plain_loss_weighs_every_label_alike(tmp_path, monkeypatch):
+    given = []
+    loss = train.weighted_bce
+    monkeypatch.setattr(train, "weighted_bce", lambda z, y, w: given.append(w) or loss(z, y, w))
+    fit(network(), *sides(), dataclasses.replace(SHORT, epochs=1, loss="plain"), tmp_path / "a")
+    fit(network(), *sides(), dataclasses.replace(SHORT, epochs=1), tmp_path / "b")
+    assert given[0].tolist() == [1.0, 1.0]
+    assert given[-1].tolist() != [1.0, 1.0]
+
+
+def test_the_epoch_of_the_best_average_precision_is_kept_over_the_labels_that_occur(tmp_path):
+    how = dataclasses.replace(SHORT, keep="average_precision", epochs=6)
+    training, validation = sides()
+    fitted = fit(network(), training, validation, how, tmp_path)
+    values = [row["validation_average_precision"] for row in fitted.curves]
+    assert fitted.best_epoch == values.index(max(values)) + 1
+    found = train._macro("average_precision", validation.labels, predict(fitted.model, validation))
+    assert found == pytest.approx(max(values))
+    targets = np.array([[1, 0], [0, 0], [1, 0]], dtype=bool)
+    guessed = np.array([[0.9, 0.1], [0.2, 0.3], [0.1, 0.2]], dtype=np.float32)
+    assert train._macro("average_precision", targets, guessed) == pytest.approx((1 + 2 / 3) / 2)
+    assert train._macro("average_precision", targets * False, guessed) == 0.0
+    assert train._macro("average_precision", targets, guessed * np.nan) == 0.0

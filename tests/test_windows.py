@@ -311,3 +311,32 @@ def test_the_antialias_filter_kills_what_would_fold(write_zzu: Writer, tmp_path:
         middle = made.millivolts(np.array([1]))
         assert (np.abs(middle).max() > 0.9) == loud
         assert loud or np.abs(middle).max() < 0.02
+
+
+def test_a_whole_recording_is_one_window_cut_or_filled_with_zeros(
+    noise: Noise, write_zzu: Writer, tmp_path: Path
+) -> None:
+    dataset = open_dataset("zzu", write_zzu({"a": noise(7), "b": noise(2, seed=1)}))
+    whole = Settings(TWELVE_LEADS, fs=100.0, seconds=5.0, whole=True)
+    made = prepare(dataset, whole, tmp_path)
+    assert made.steps.shape == (2, 12, 500)
+    assert made.table["record"].tolist() == ["a", "b"]
+    long, short = made.millivolts(np.arange(2))
+    filled = prepare(dataset, Settings(TWELVE_LEADS, 100.0, 2.0), tmp_path).millivolts
+    step = made.gain.max()
+    assert not short[:, 200:].any()
+    assert np.abs(short[:, :200]).min(axis=1).max() > 0
+    np.testing.assert_allclose(short[:, :200], filled(np.array([3]))[0], atol=2 * step)
+    # the last sample of the cut one lacks what the filter would have seen after it
+    np.testing.assert_allclose(long[:, :190], filled(np.array([0]))[0][:, :190], atol=2 * step)
+    assert np.abs(long[:, -1]).max() > 0
+
+
+def test_a_whole_recording_may_be_short_but_not_nothing(
+    noise: Noise, write_zzu: Writer, tmp_path: Path
+) -> None:
+    dataset = open_dataset("zzu", write_zzu({"a": noise(7), "b": noise(0.5, seed=1)}))
+    made = prepare(dataset, Settings(TWELVE_LEADS, seconds=5.0, whole=True), tmp_path)
+    assert list(made.report.excluded) == ["b"]
+    (fault,) = [f for f in made.report.faults if f.excluded]
+    assert fault.fault == "too short"

@@ -159,6 +159,8 @@ def people(table: pd.DataFrame) -> pd.Series:
 
     The proxy joins recordings that may be of one patient; without either, the recording itself.
     """
+    if (table["patient"] != UNKNOWN).all():
+        return table["patient"]
     stand_in = table["proxy"] if "proxy" in table.columns else "recording " + table["record"]
     return table["patient"].where(table["patient"] != UNKNOWN, stand_in)
 

@@ -1,0 +1,126 @@
+"""Parts of a test side, and two trials on the same recordings."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from pecg_utils import challenge_score, subgroups
+from pecg_utils.data.recording import TWELVE_LEADS
+from pecg_utils.subgroups import EVERYWHERE, by_site, difference, differences
+from pecg_utils.trial import Outcome, Protocol
+
+PLAN = Protocol("cnn_ecg_mamba", TWELVE_LEADS, "12-lead", "file", folds=3)
+W = challenge_score.weights()
+
+
+def outcome(skill, rows=None, seed=0, protocol=PLAN):
+    """200 recordings at three sites, of 100 proxies; the probabilities follow the labels."""
+    generator = np.random.default_rng(5)
+    targets = generator.random((200, 26)) < np.linspace(0.1, 0.4, 26)
+    noise = np.random.default_rng(seed).random((200, 26))
+    probabilities = (skill * targets + (1 - skill) * noise).astype(np.float32)
+    number = np.arange(200)
+    about = pd.DataFrame(
+        {
+            "record": [f"R{i}" for i in number],
+            "start": 0.0,
+            "patient": "unknown",
+            "proxy": [f"p{i // 2}" for i in number],
+            "site": np.repeat(["north", "east", "south"], [120, 60, 20]),
+        }
+    )
+    chosen = number if rows is None else rows
+    return Outcome(
+        protocol=protocol,
+        kind="twin",
+        classes=tuple(W.columns),
+        targets=targets[chosen],
+        probabilities=probabilities[chosen],
+        answers=probabilities[chosen] >= 0.5,
+        about=about.iloc[chosen].reset_index(drop=True),
+        scores=pd.DataFrame(),
+        facts={"weights": 1234, "seconds": 5.4},
+        curves=pd.DataFrame(),
+        thresholds=np.full((3, 26), 0.5),
+        folder=None,
+    )
+
+
+# The second trial tested the two larger sites alone, in another order.
+GOOD, POOR = outcome(0.4), outcome(0.1, np.arange(180)[::-1], seed=1)
+
+
+def test_sites_are_scored_on_the_recordings_that_both_tested():
+    table = by_site({"pooled": GOOD, "left out": POOR}, resamples=50)
+    assert table["site"].tolist() == ["north"] * 2 + ["east"] * 2 + [EVERYWHERE] * 2
+    assert table["recordings"].tolist() == [120, 120, 60, 60, 180, 180]
+    assert table["protocol"].tolist() == ["pooled", "left out"] * 3
+    for row in table.itertuples():
+        which = {"north": slice(0, 120), "east": slice(120, 180), EVERYWHERE: slice(0, 180)}
+        given = GOOD if row.protocol == "pooled" else POOR
+        order = given.about["record"].str[1:].astype(int).to_numpy()
+        inside = np.isin(order, np.arange(200)[which[row.site]])
+        expected = roc_auc_score(given.targets[inside], given.probabilities[inside])
+        assert row.value == pytest.approx(expected)
+        assert row.low < row.value < row.high
+
+
+def test_a_site_is_the_source_where_there_is_none_and_the_score_has_weights():
+    bare = [
+        dataclasses.replace(o, about=o.about.rename(columns={"site": "source"}))
+        for o in (GOOD, POOR)
+    ]
+    found = by_site({"a": bare[0], "b": bare[1]}, "challenge_score", 50, W)
+    expected = by_site({"a": GOOD, "b": POOR}, "challenge_score", 50, W)
+    pd.testing.assert_frame_equal(found, expected)
+    north = GOOD.about["site"] == "north"
+    value = challenge_score.score(GOOD.targets[north], GOOD.answers[north], W)
+    assert found["value"].iloc[0] == pytest.approx(value)
+
+
+def test_a_difference_is_of_the_same_recordings_and_draws_the_same_patients():
+    value, low, high = difference(GOOD, POOR, resamples=200)
+    order = POOR.about["record"].str[1:].astype(int).to_numpy()
+    first = roc_auc_score(GOOD.targets[order], GOOD.probabilities[order])
+    assert value == pytest.approx(first - roc_auc_score(POOR.targets, POOR.probabilities))
+    assert low < value < high
+    assert difference(POOR, GOOD, resamples=200) == pytest.approx((-value, -high, -low))
+    assert difference(GOOD, GOOD, resamples=50) == (0.0, 0.0, 0.0)
+    # of two alike trials the interval is narrower than the two intervals side by side
+    near = outcome(0.4)
+    near.probabilities[::7] += 0.01
+    alike = difference(GOOD, near, resamples=200)
+    own = by_site({"a": GOOD}, resamples=200).iloc[-1]
+    assert alike[2] - alike[1] < 0.5 * (own["high"] - own["low"])
+
+
+def test_parts_are_named_by_what_was_changed_and_counted():
+    stem = dataclasses.replace(PLAN, changes=(("depth", 0), ("pool", "mean")))
+    short = dataclasses.replace(PLAN, windows="windows of 10 s")
+    other = dataclasses.replace(PLAN, model="resnet1d", changes=(("blocks", 1),))
+    changed = [outcome(0.3, protocol=protocol) for protocol in (stem, short, other)]
+    table = differences(GOOD, changed, 50)
+    assert table["part"].tolist() == [
+        "the whole model",
+        "depth 0, pool mean",
+        "windows of 10 s",
+        "resnet1d",
+    ]
+    value, low, high = difference(changed[0], GOOD, "auroc", 50)
+    assert table["macro AUROC"].tolist()[:2] == ["", f"{value:+.3f} ({low:+.3f} to {high:+.3f})"]
+    assert set(table["weights"]) == {"1,234"}
+    assert set(table["seconds of training"]) == {"5"}
+
+
+def test_thresholds_of_the_test_side_flatter():
+    table = subgroups.thresholds(GOOD, W, 50)
+    assert table["name"].tolist()[-1] == "chosen on the test side itself"
+    assert table["value"].iloc[2] > max(table["value"].iloc[:2])
+    assert table["value"].iloc[0] == table["value"].iloc[1]  # the answers were decided at 0.5
+    low = dataclasses.replace(GOOD, answers=GOOD.probabilities >= 0.3)
+    assert subgroups.thresholds(low, W, 50)["value"].iloc[1] == pytest.approx(
+        challenge_score.score(GOOD.targets, GOOD.probabilities >= 0.3, W)
+    )
