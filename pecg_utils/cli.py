@@ -19,7 +19,7 @@ def pecg() -> None:
 @pecg.command()
 @click.argument("chapter")
 @click.option("--profile", help="smoke, demo (the default), study or paper.")
-@click.option("--dataset", help="Whose reader opens the data: zzu (the default) or ptbxl.")
+@click.option("--dataset", help="Whose reader opens the data, as zzu; each chapter has its own.")
 @click.option("--data", help="The dataset's folder. Without it, the twin.")
 @click.option(
     "-p",
