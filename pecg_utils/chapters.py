@@ -242,8 +242,8 @@ CHAPTERS: dict[str, tuple[type[BaseModel], dict[str, dict[str, Any]]]] = {
             },
             "demo": {
                 **_CHALLENGE,
-                "recordings": 300,
-                "epochs": 20,
+                "recordings": 600,
+                "epochs": 16,
                 "fs": 62.5,
                 "sizes": "tiny",
                 "parts": ["stem", "one direction", "resnet1d"],

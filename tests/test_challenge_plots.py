@@ -131,7 +131,7 @@ def test_the_column_site_goes_before_the_source():
 def test_the_sites_of_the_challenge(real: Callable[[str], Path]) -> None:
     given = open_dataset("challenge", real("challenge-2021"))
     panel, _ = draw(challenge_plots.sites(given))
-    assert len(panel.get_xticklabels()) == given.table["source"].nunique()
+    assert len(panel.get_xticklabels()) == given.table["site"].nunique()
     counts = [int(text.get_text()) for text in panel.texts]
     assert sum(counts) == given.labels.to_numpy().sum() + (~given.labels.any(axis=1)).sum()
 

@@ -208,7 +208,7 @@ def test_gradients_of_a_block(core: str) -> None:
 
 def test_heads_divide_the_width() -> None:
     assert vim.DualDirection(96, 4, 4).headdim == 32
-    assert vim.DualDirection(768, 4, 4).dt_bias.shape == (12,)
+    assert vim.DualDirection(768, 4, 4).dt_bias.shape == (24,)
     with pytest.raises(ValueError, match="core is 'dual'; it must be one of scan, duality"):
         block("dual")
 

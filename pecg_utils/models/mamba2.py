@@ -57,8 +57,14 @@ class CausalConv(nn.Module):
         self.conv = nn.Conv2d(width, width, (1, kernel), groups=width)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.joined([self], x)
+
+    def joined(self, all_of: "list[CausalConv]", x: Tensor) -> Tensor:
+        """Several such convolutions at once, each on its own width of x: (B, T, sum of E)."""
+        weight = torch.cat([one.conv.weight for one in all_of])  # (sum of E, 1, 1, kernel)
+        bias = torch.cat([b for one in all_of if (b := one.conv.bias) is not None])
         past = F.pad(x, (0, 0, self.kernel - 1, 0))  # (B, T + kernel - 1, E)
-        y = self.conv(past.transpose(1, 2).unsqueeze(2))  # (B, E, 1, T)
+        y = F.conv2d(past.transpose(1, 2).unsqueeze(2), weight, bias, groups=len(weight))
         causal: Tensor = y.squeeze(2).transpose(1, 2)  # (B, T, E)
         return causal
 

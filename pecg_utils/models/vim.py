@@ -75,12 +75,27 @@ class DualDirection(nn.Module):
         self.D = nn.Parameter(torch.ones(heads))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.silu(self.conv(x))  # (B, T, E)
-        dt, b, c = self.x_proj(x).split(self.split, dim=-1)
-        dt = F.softplus(dt.to(self.dt_bias.dtype) + self.dt_bias)  # (B, T, H)
-        u = x.reshape(*x.shape[:2], -1, self.headdim)  # (B, T, H, P)
-        b, c = b.unsqueeze(2), c.unsqueeze(2)  # (B, T, 1, N), one group for all heads
-        return ssd(u, dt, -self.A_log.exp(), b, c, self.D, CHUNK).flatten(2)  # (B, T, E)
+        return together([self], x.unsqueeze(2)).squeeze(2)
+
+
+def together(directions: "list[DualDirection]", x: Tensor) -> Tensor:
+    """Directions of equal sizes at once, each on its own part: (B, T, G, E) -> (B, T, G, E).
+
+    Each is a group of heads to the duality. On small sequences a step is as many operations as
+    one direction alone takes, and the operations are what it costs.
+    """
+    first, (batch, T, G, E) = directions[0], x.shape
+    x = F.silu(first.conv.joined([one.conv for one in directions], x.flatten(2)))  # (B, T, GE)
+    u = x.reshape(batch, T, G, E)
+    weights = torch.stack([one.x_proj.weight for one in directions])  # (G, H + 2N, E)
+    projected = torch.einsum("btge,gfe->btgf", u, weights)
+    dt, b, c = torch.split_with_sizes(projected, first.split, dim=-1)  # (B, T, G, H), (B, T, G, N) twice
+    dt = dt.to(first.dt_bias.dtype) + torch.stack([one.dt_bias for one in directions])
+    dt = F.softplus(dt).flatten(2)  # (B, T, GH)
+    A = -torch.cat([one.A_log for one in directions]).exp()
+    D = torch.cat([one.D for one in directions])
+    u = x.reshape(batch, T, -1, first.headdim)  # (B, T, GH, P)
+    return ssd(u, dt, A, b, c, D, CHUNK).reshape(batch, T, G, E)
 
 
 class VimBlock(nn.Module):
@@ -117,9 +132,14 @@ class VimBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x, gate = self.in_proj(x).chunk(2, dim=-1)  # (B, T, E) each
-        y = self.forwards(x)  # (B, T, E)
-        if self.backwards is not None:
-            y = (y + self.backwards(x.flip(1)).flip(1)) / 2
+        if isinstance(self.forwards, DualDirection) and isinstance(self.backwards, DualDirection):
+            both = torch.stack([x, x.flip(1)], dim=2)  # (B, T, 2, E)
+            y, back = together([self.forwards, self.backwards], both).unbind(2)
+            y = (y + back.flip(1)) / 2
+        else:
+            y = self.forwards(x)  # (B, T, E)
+            if self.backwards is not None:
+                y = (y + self.backwards(x.flip(1)).flip(1)) / 2
         out: Tensor = self.out_proj(y * F.silu(gate))  # (B, T, D)
         return out
 
