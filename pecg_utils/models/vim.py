@@ -89,7 +89,8 @@ def together(directions: "list[DualDirection]", x: Tensor) -> Tensor:
     u = x.reshape(batch, T, G, E)
     weights = torch.stack([one.x_proj.weight for one in directions])  # (G, H + 2N, E)
     projected = torch.einsum("btge,gfe->btgf", u, weights)
-    dt, b, c = torch.split_with_sizes(projected, first.split, dim=-1)  # (B, T, G, H), (B, T, G, N) twice
+    # (B, T, G, H), and (B, T, G, N) twice
+    dt, b, c = torch.split_with_sizes(projected, first.split, dim=-1)
     dt = dt.to(first.dt_bias.dtype) + torch.stack([one.dt_bias for one in directions])
     dt = F.softplus(dt).flatten(2)  # (B, T, GH)
     A = -torch.cat([one.A_log for one in directions]).exp()
