@@ -15,6 +15,11 @@ positives and A records down to its end, F negatives before it and f in it:
 The percentile interval of an average precision leans upwards where a label is rare: a positive
 drawn twice raises the precision at its own score.
 
+Scores of different models have no common scale. Where several models each scored a part of the
+records, as in a cross-validation, these parts are given as `parts`, and only records of one part
+are ranked together: the AUROC is then the share of right pairs among the pairs of a part, the
+average precision the mean over the parts, each weighing as many as it has positives.
+
 Only the groups that hold a positive count, so a label costs one sparse matrix product. The sums
 are whole numbers in float64, hence exact, and the values are those of scikit-learn on the
 resample written out.
@@ -45,11 +50,13 @@ def intervals(
     threshold: float = 0.5,
     level: float = 0.95,
     labels: Sequence[str] | None = None,
+    parts: Sequence[Hashable] | NDArray[np.generic] | pd.Series | None = None,
 ) -> pd.DataFrame:
     """Every metric of `metrics.scores` with its percentile interval over resampled patients.
 
     `targets` (N, C) holds 0 and 1, `probabilities` (N, C) finite scores, `groups` (N,) the
-    patient of each record. `labels` names the C columns.
+    patient of each record. `labels` names the C columns. `parts` (N,): which model scored a record,
+    where it was not one for all.
 
     Returns one row a (metric, label) with the columns `value` (on all records); `low` and `high`,
     which hold the middle `level` of the resamples; `n_defined`, how many resamples had the metric
@@ -68,12 +75,18 @@ def intervals(
     names = label_names(labels, truth.shape[1])
     table = scores(truth, given, threshold, labels=names)
     patients = _patient_codes(groups, len(truth))  # (N,)
+    of = None if parts is None else _patient_codes(parts, len(truth))  # (N,)
+    if of is not None:  # what scikit-learn reckons over all records is not asked for
+        whole = np.ones((len(truth), 1), dtype=np.int32)
+        areas = resampled(truth, given, whole, threshold, of)[3:, :, 0]  # (2, C)
+        for metric, values in zip(METRICS[3:], areas, strict=True):
+            table.loc[metric, "value"] = np.append(values, macro(values))
 
     limits = np.full((len(table), 2), np.nan)
     defined = np.zeros(len(table), dtype=np.int64)
     if patients.max() > 0:
         weights = resample_weights(patients, resamples, seed)  # (N, R)
-        drawn = resampled(truth, given, weights, threshold)  # (M, C, R)
+        drawn = resampled(truth, given, weights, threshold, of)  # (M, C, R)
         rows = np.concatenate([drawn, macro(drawn.swapaxes(0, 1))[:, None]], axis=1)
         tail = (1 - level) / 2
         for i, row in enumerate(rows.reshape(len(table), resamples)):
@@ -118,19 +131,25 @@ def resampled(
     probabilities: Floats,
     weights: NDArray[np.int32],
     threshold: float = 0.5,
+    parts: NDArray[np.intp] | None = None,
 ) -> Floats:
     """Every metric of every label in every resample, (M, C, R), M in the order of `METRICS`.
 
-    `targets` and `probabilities` are (N, C), `weights` (N, R) as from `resample_weights`. AUROC
-    and average precision are NaN in a resample where the label lacks a class, F1 where it has
-    lost every positive.
+    `targets` and `probabilities` are (N, C), `weights` (N, R) as from `resample_weights`, `parts`
+    (N,) numbers the model that scored each record; without it one scored them all. AUROC and
+    average precision are NaN in a resample where the label lacks a class, F1 where it has lost
+    every positive.
     """
     decided = probabilities >= threshold  # (N, C)
     positive = csr_array(targets.T, dtype=np.float64)  # (C, N)
     called = csr_array(decided.T, dtype=np.float64)  # (C, N)
     both = csr_array((targets & decided).T, dtype=np.float64)  # (C, N)
     carried = targets.T.any(axis=1, keepdims=True)  # (C, 1)
-    rankings = [_Ranking(targets[:, c], probabilities[:, c]) for c in range(targets.shape[1])]
+    members = [slice(None)] if parts is None else _members(parts)
+    rankings = [
+        [(rows, _Ranking(targets[rows, c], probabilities[rows, c])) for rows in members]
+        for c in range(targets.shape[1])
+    ]
 
     result = np.empty((len(METRICS), targets.shape[1], weights.shape[1]))  # (M, C, R)
     for start in range(0, weights.shape[1], _BLOCK):
@@ -142,9 +161,28 @@ def resampled(
         out[1] = n_positive / total
         out[2] = 2 * hits / np.maximum(n_positive + n_called, 1)  # 0 / 0 counts as 0
         out[2, (n_positive == 0) & carried] = np.nan
-        for c, ranking in enumerate(rankings):
-            out[3, c], out[4, c] = ranking.areas(block, total)
+        for c, of_label in enumerate(rankings):
+            found = [ranking.areas(block[rows]) for rows, ranking in of_label]
+            out[3, c], out[4, c] = _joined(found)
     return result
+
+
+def _members(parts: NDArray[np.intp]) -> "list[slice | NDArray[np.intp]]":
+    """The records of each part, by number."""
+    return [np.flatnonzero(parts == part) for part in np.unique(parts)]
+
+
+def _joined(found: list[tuple[Floats, Floats, Floats, Floats]]) -> tuple[Floats, Floats]:
+    """AUROC and average precision, (r,) each, of the parts' own, with positives and negatives."""
+    if len(found) == 1:
+        return found[0][:2]
+    area, mean, positives, negatives = (np.stack(each) for each in zip(*found, strict=True))
+    pairs = positives * negatives  # (parts, r)
+    held = np.where(pairs > 0, positives, 0)  # (parts, r)
+    lacking = np.where(pairs.sum(axis=0) > 0, 1.0, np.nan)  # (r,)
+    area = np.nansum(area * pairs, axis=0) / np.maximum(pairs.sum(axis=0), 1) * lacking
+    mean = np.nansum(mean * held, axis=0) / np.maximum(held.sum(axis=0), 1) * lacking
+    return area, mean
 
 
 def _patient_codes(
@@ -175,21 +213,21 @@ class _Ranking:
         self._segments = _row_sums(order, segment, 2 * n_ties + 1, len(order))
         self._hits = _row_sums(order[hit], segment[hit] // 2, n_ties, len(order))
 
-    def areas(self, weights: Floats, total: Floats) -> tuple[Floats, Floats]:
-        """AUROC and average precision, (r,) each, under `weights` (N, r) that sum to `total`."""
+    def areas(self, weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """AUROC, average precision, positives and negatives, (r,) each, under `weights` (N, r)."""
         hits = self._hits @ weights  # (T, r) positives in each tie that has one
         found = np.cumsum(hits, axis=0)  # (T, r) positives down to its end
         seen = np.cumsum(self._segments @ weights, axis=0)  # (2T + 1, r) records
         before, upto = seen[:-1:2], seen[1::2]  # (T, r) records before each tie, and to its end
         positives = hits.sum(axis=0)  # (r,)
-        negatives = total - positives  # (r,)
+        negatives = weights.sum(axis=0) - positives  # (r,)
         # Twice the negatives below a tie plus those in it, so that halves stay whole numbers.
         below = 2 * (negatives + found) - upto - before - hits  # (T, r)
         lacking = (positives == 0) | (negatives == 0)
         area = (hits * below).sum(axis=0) / np.where(lacking, np.nan, 2 * positives * negatives)
         precision = found / np.maximum(upto, 1)  # a tie that was not drawn has no hits either
         mean = (hits * precision).sum(axis=0) / np.where(lacking, np.nan, positives)
-        return area, mean
+        return area, mean, positives, negatives
 
 
 def _row_sums(

@@ -1,7 +1,10 @@
 """Scores of parts of a test side, and of two trials on the same recordings.
 
 Two trials are compared where both were tested. A resample draws the same patients for both, so that
-the interval of their difference does not hold what the choice of patients does to both alike.
+the interval of their difference does not hold what the choice of patients does to both alike. And
+the same pairs of recordings are ranked for both: those that one model scored in the one trial and
+one model in the other. Between sites nothing is ranked where sites are left out, since no model
+scored two of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +45,9 @@ def by_age(outcome: Outcome, resamples: int = 1000) -> pd.DataFrame:
         patients = people(outcome.about)[inside]
         if patients.nunique() < 2:
             continue
-        value, low, high = _scored(outcome, np.flatnonzero(inside), "auroc", resamples, None)
+        rows_of = np.flatnonzero(inside)
+        parts = outcome.about["model"].to_numpy()[rows_of]
+        value, low, high = _scored(outcome, rows_of, parts, "auroc", resamples, None)
         rows.append((band, int(inside.sum()), patients.nunique(), value, low, high))
     return pd.DataFrame(rows, columns=["band", "windows", "patients", "value", "low", "high"])
 
@@ -57,10 +62,12 @@ def by_site(
 
     outcomes: what to call each trial -> its outcome. metric: "auroc", "average_precision" or, with
     the Challenge's weights, "challenge_score". One row a site and trial, the site with the most
-    recordings first, and last the rows of EVERYWHERE: site, recordings, protocol, value, low,
-    high. A value is NaN where a site has no label that some carry and some do not.
+    recordings first, and last the rows of EVERYWHERE, within which each site is ranked by itself:
+    site, recordings, protocol, value, low, high. A value is NaN where a site has no label that some
+    carry and some do not.
     """
     shared = _shared(list(outcomes.values()))
+    parts = _parts(list(outcomes.values()), shared)
     first = next(iter(outcomes.values()))
     about = first.about.iloc[shared[0]]
     sites = about["site" if "site" in about.columns else "source"].to_numpy()
@@ -70,7 +77,8 @@ def by_site(
         inside = np.ones(len(sites), dtype=bool) if site == EVERYWHERE else sites == site
         count = int(about["record"][inside].nunique())
         for (name, outcome), rows_of in zip(outcomes.items(), shared, strict=True):
-            scored = _scored(outcome, rows_of[inside], metric, resamples, weights)
+            within = np.char.add(parts, sites.astype(str))[inside]
+            scored = _scored(outcome, rows_of[inside], within, metric, resamples, weights)
             rows.append((str(site), count, name, *scored))
     return pd.DataFrame(rows, columns=["site", "recordings", "protocol", "value", "low", "high"])
 
@@ -83,6 +91,7 @@ def difference(
     On the windows that both tested. The ends are NaN with fewer than two patients.
     """
     a, b = _shared([first, second])
+    parts = np.unique(_parts([first, second], [a, b]), return_inverse=True)[1]
     who = people(first.about.iloc[a])
     place = METRICS.index(metric)
     whole = np.ones((len(a), 1), dtype=np.int32)  # (n, 1)
@@ -90,7 +99,9 @@ def difference(
     values = []
     for weights in (whole, drawn):
         of_each = [
-            macro(bootstrap.resampled(o.targets[rows], _exact(o, rows), weights)[place])
+            macro(
+                bootstrap.resampled(o.targets[rows], _exact(o, rows), weights, parts=parts)[place]
+            )
             for o, rows in ((first, a), (second, b))
         ]
         values.append(of_each[0] - of_each[1])
@@ -158,9 +169,19 @@ def _shared(outcomes: list[Outcome]) -> list[npt.NDArray[np.intp]]:
     return [place.loc[listed].to_numpy() for place in places]
 
 
+def _parts(outcomes: list[Outcome], shared: list[npt.NDArray[np.intp]]) -> npt.NDArray[np.str_]:
+    """The models that scored each of the shared windows, one name for those of all outcomes."""
+    numbers = [
+        outcome.about["model"].to_numpy()[rows].astype(str)
+        for outcome, rows in zip(outcomes, shared, strict=True)
+    ]
+    return np.array([" ".join(of_one) + " " for of_one in zip(*numbers, strict=True)])
+
+
 def _scored(
     outcome: Outcome,
     rows: npt.NDArray[np.intp],
+    parts: npt.NDArray[np.generic],
     metric: str,
     resamples: int,
     weights: pd.DataFrame | None,
@@ -177,6 +198,7 @@ def _scored(
         who,
         resamples=resamples,
         labels=outcome.classes,
+        parts=parts,
     )
     found = scores.loc[(metric, "macro")]
     return float(found["value"]), float(found["low"]), float(found["high"])

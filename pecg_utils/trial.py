@@ -78,9 +78,10 @@ class Outcome:
 
     targets: (n, C) bool. probabilities: (n, C). answers: (n, C) bool, decided at 0.5, or where the
     Challenge's metric is reckoned at thresholds of the validation side. about: one row a test
-    window, with record, patient and age_days. scores: as bootstrap.intervals gives them. facts:
-    what goes into the run's record beside the scores. curves: one row an epoch, of the first fold.
-    thresholds: (folds, C).
+    window, with record, patient, age_days and `model`, the number of the fold whose model scored
+    it; only windows of one model are ranked together. scores: as bootstrap.intervals gives them.
+    facts: what goes into the run's record beside the scores. curves: one row an epoch, of the first
+    fold. thresholds: (folds, C).
     """
 
     protocol: Protocol
@@ -323,9 +324,15 @@ def _outcome(
     probabilities = np.concatenate([fold.probabilities for fold in folds])  # (n, C)
     answers = np.concatenate([fold.probabilities >= fold.thresholds for fold in folds])  # (n, C)
     about = windows.table.iloc[rows].reset_index(drop=True)
+    about["model"] = np.repeat(np.arange(len(folds)), [len(fold.tested) for fold in folds])
     who = people(about)
     scores = bootstrap.intervals(
-        labels[rows], probabilities, who, resamples=resamples, labels=windows.classes
+        labels[rows],
+        probabilities,
+        who,
+        resamples=resamples,
+        labels=windows.classes,
+        parts=about["model"] if len(folds) > 1 else None,
     ).reset_index()
     if weights is not None:
         value, low, high = challenge_score.intervals(labels[rows], answers, who, weights, resamples)

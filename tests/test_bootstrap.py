@@ -191,3 +191,47 @@ def test_a_label_that_a_resample_misses_does_not_pull_its_macro_f1_down():
     never = intervals(swapped & [True, False], swapped.astype(float), np.arange(20))
     assert never.loc[("f1", "macro"), "value"] == 0.5
     assert never.loc[("f1", "1"), "n_defined"] == 1000
+
+
+def test_scores_of_several_models_are_ranked_within_each():
+    generator = np.random.default_rng(3)
+    targets = generator.random((300, 4)) < [0.3, 0.1, 0.02, 0.0]
+    parts = generator.integers(0, 3, 300)
+    skill = 0.4 * targets + 0.6 * generator.random((300, 4))
+    given = 0.2 * skill + 0.35 * parts[:, None]  # each model has a scale of its own
+    patients = generator.integers(0, 120, 300)
+    table = intervals(targets, given, patients, parts=parts, resamples=50)
+    for c in range(4):
+        pairs, right, precision, positives = 0, 0.0, 0.0, 0
+        for part in range(3):
+            truth, score = targets[parts == part, c], given[parts == part, c]
+            if not truth.any():
+                continue
+            count = truth.sum() * (~truth).sum()
+            pairs, right = pairs + count, right + count * roc_auc_score(truth, score)
+            precision += truth.sum() * average_precision_score(truth, score)
+            positives += truth.sum()
+        expected = (right / pairs, precision / positives) if pairs else (np.nan, np.nan)
+        found = [table.loc[(metric, str(c)), "value"] for metric in METRICS[3:]]
+        np.testing.assert_allclose(found, expected)
+    own = intervals(targets, skill, patients, resamples=50).loc[("auroc", "macro")]
+    mixed = intervals(targets, given, patients, resamples=50).loc[("auroc", "macro")]
+    macro = table.loc[("auroc", "macro")]
+    assert abs(macro["value"] - own["value"]) < 0.03
+    assert macro["value"] - mixed["value"] > 0.1  # what mixing the scales would have cost
+    assert macro["low"] < macro["value"] < macro["high"]
+    alone = intervals(targets, given, patients, parts=np.zeros(300), resamples=50)
+    pd.testing.assert_frame_equal(alone, intervals(targets, given, patients, resamples=50))
+
+
+def test_a_resample_within_parts_equals_the_same_records_written_out():
+    generator = np.random.default_rng(4)
+    targets, given = generator.random((60, 2)) < 0.4, generator.random((60, 2)).round(1)
+    parts = np.arange(60) % 2
+    weights = resample_weights(np.arange(60) // 2, 5, 0)
+    drawn = resampled(targets, given, weights, parts=parts)
+    for r in range(5):
+        rows = np.repeat(np.arange(60), weights[:, r])
+        whole = np.ones((len(rows), 1), dtype=np.int32)
+        written = resampled(targets[rows], given[rows], whole, parts=parts[rows])
+        np.testing.assert_allclose(drawn[:, :, r], written[:, :, 0])
