@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pecg_utils.models import ssm
 from pecg_utils.models.ssm import ssd
 
 
@@ -46,9 +47,16 @@ def inputs(
     return tuple(v.to(dtype) for v in (normal(2, length, heads, 3), dt, A, B, C, normal(heads)))
 
 
+@pytest.fixture(params=[1, 1000, 1 << 17], ids="cached {}".format)
+def cached(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Chunks computed one by one, some together, and all together."""
+    monkeypatch.setattr(ssm, "CACHED", request.param)
+    return int(request.param)
+
+
 @pytest.mark.parametrize("length", [1, 2, 29, 30, 31, 60, 300])
 @pytest.mark.parametrize("chunk", [1, 7, 30, 64])
-def test_equals_the_recurrence(length: int, chunk: int) -> None:
+def test_equals_the_recurrence(length: int, chunk: int, cached: int) -> None:
     given = inputs(length)
     error = (ssd(*given, chunk=chunk) - recurrence(*given)).abs().max()
     assert error < 1e-10
@@ -67,9 +75,20 @@ def test_without_a_direct_path() -> None:
     )
 
 
-def test_gradients() -> None:
+def test_gradients(cached: int) -> None:
     given = [v.requires_grad_() for v in inputs(7, groups=2)]
     assert torch.autograd.gradcheck(lambda *v: ssd(*v, chunk=3), given)
+    assert torch.autograd.gradcheck(lambda *v: ssd(*v, chunk=3), given[:5])  # no direct path
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_gradients_are_those_of_the_recurrence(groups: int, cached: int) -> None:
+    given = [v.requires_grad_() for v in inputs(61, groups)]
+    weights = torch.randn(2, 61, 4, 3, dtype=torch.float64)
+    ours = torch.autograd.grad((ssd(*given, chunk=8) * weights).sum(), given)
+    theirs = torch.autograd.grad((recurrence(*given) * weights).sum(), given)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
 def test_no_output_sees_a_later_sample() -> None:
