@@ -9,6 +9,8 @@ give the same answer, where they compute the same thing, and it says what they d
 A target is *met* when the ratio of the medians reaches it, and *within noise* when only the upper
 quartile of the turns' own ratios does. The column `quartiles` shows both quartiles: where they lie
 far apart the machine was busy with something else, and the row should be taken again.
+
+The training step of whole state-space models, with its memory, has a table of its own: steps.py.
 """
 
 import argparse
@@ -25,12 +27,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+import steps
 import torch
-from torch import Tensor, nn
+from steps import training_step, weights_of
+from torch import Tensor
 
 LOOPS = 25  # of scikit-learn's bootstrap, scaled up to RESAMPLES
 RESAMPLES = 1000
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "wfdb", "deepecgkit", "mambapy")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "wfdb",
+    "deepecgkit",
+    "mambapy",
+    "transformers",
+)
 
 
 @dataclass(frozen=True)
@@ -202,7 +215,7 @@ def mamba_rows(repeats: int) -> list[Row]:
             repeats=repeats,
             target=3,
             note=f"both width {width}, state {state}, expand 2; ours is Mamba-2, theirs Mamba-1, "
-            f"which has no heads; weights: ours {weights_of(ours)}, theirs {weights_of(theirs)}",
+            f"without heads; weights: ours {weights_of(ours):,}, theirs {weights_of(theirs):,}",
         )
         for name, theirs in peers.items()
     ]
@@ -249,23 +262,6 @@ def bootstrap_row(repeats: int) -> Row:
     )
 
 
-def training_step(model: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor]) -> Callable:
-    """One step on `x`: forward, backward, AdamW."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    model.train()
-
-    def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        loss(model(x)).backward()
-        optimiser.step()
-
-    return step
-
-
-def weights_of(model: nn.Module) -> str:
-    return f"{sum(p.numel() for p in model.parameters()):,}"
-
-
 def resnet_row(repeats: int) -> Row:
     """ResNet-1D at the benchmark's sizes on its batch: 64 windows of 12 leads × 300 samples."""
     from deepecgkit.models.resnet1d import ResNet1D
@@ -286,7 +282,7 @@ def resnet_row(repeats: int) -> Row:
         training_step(theirs, x, lambda z: weighted_bce(z, y, positive)),
         repeats=repeats,
         target=1,
-        note=f"weights: ours {weights_of(ours)}, theirs {weights_of(theirs)}",
+        note=f"weights: ours {weights_of(ours):,}, theirs {weights_of(theirs):,}",
     )
 
 
@@ -354,10 +350,13 @@ def main() -> int:
         bootstrap_row(chosen.repeats),
         resnet_row(chosen.repeats),
     ]
-    print(table(rows))
+    print(table(rows), flush=True)
+    figures = steps.measure(chosen.threads, chosen.repeats)
+    print("\n" + steps.table(figures))
     if chosen.out:
         kept = [{**asdict(row), "ratio": row.ratio, "verdict": row.verdict} for row in rows]
-        chosen.out.write_text(json.dumps({"machine": facts, "rows": kept}, indent=2) + "\n")
+        whole = {"machine": facts, "rows": kept, "steps": steps.record(figures)}
+        chosen.out.write_text(json.dumps(whole, indent=2) + "\n")
     return 0
 
 
