@@ -58,7 +58,9 @@ def intervals(
     patient of each record. `labels` names the C columns. `parts` (N,): which model scored a record,
     where it was not one for all.
 
-    Returns one row a (metric, label) with the columns `value` (on all records); `low` and `high`,
+    Returns one row a (metric, label) with the columns `value` (on all records); `guess`, what the
+    average precision of a label is for equal scores, which is its share of the records of a part,
+    and NaN for the other metrics; `low` and `high`,
     which hold the middle `level` of the resamples; `n_defined`, how many resamples had the metric
     defined; and `positives`. In a resample that misses every positive of a label its F1, AUROC and
     average precision are undefined, and the macro value is the mean over the other labels: were the
@@ -82,6 +84,9 @@ def intervals(
         for metric, values in zip(METRICS[3:], areas, strict=True):
             table.loc[metric, "value"] = np.append(values, macro(values))
 
+    table["guess"] = np.nan
+    equal = resampled(truth, np.zeros(truth.shape), np.ones((len(truth), 1), np.int32), parts=of)
+    table.loc[METRICS[4], "guess"] = np.append(equal[4, :, 0], macro(equal[4, :, 0]))
     limits = np.full((len(table), 2), np.nan)
     defined = np.zeros(len(table), dtype=np.int64)
     if patients.max() > 0:
@@ -98,6 +103,7 @@ def intervals(
     return pd.DataFrame(
         {
             "value": table["value"],
+            "guess": table["guess"],
             "low": limits[:, 0],
             "high": limits[:, 1],
             "n_defined": defined,

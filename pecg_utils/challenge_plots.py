@@ -9,6 +9,7 @@ import pandas as pd
 
 from pecg_utils.challenge_score import NORMAL
 from pecg_utils.data.recording import Dataset
+from pecg_utils.data.recording import sites as places
 from pecg_utils.plots import GREY, INK, OURS, SOUND, canvas
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def weights(table: pd.DataFrame, words: Mapping[str, str] | None = None) -> "Fig
 def thresholds(chosen: pd.Series, scores: pd.DataFrame) -> "Figure":
     """The threshold of each class, and the score at three sets of thresholds.
 
-    chosen: class -> threshold, inf for a class that is never answered, on the training side.
+    chosen: class -> threshold, inf for a class that is never answered, on the validation side.
     scores: one row a set, with name and value, and low and high where there is an interval. The
     last row is the one that was chosen on the test side itself: it is hatched, for it is no result.
     """
@@ -101,8 +102,7 @@ def sites(dataset: Dataset) -> "Figure":
     """
     from matplotlib.colors import LogNorm
 
-    column = "site" if "site" in dataset.table else "source"
-    where = dataset.table[column].astype(str)
+    where = places(dataset.table).astype(str)
     recordings = where.value_counts()
     labels = dataset.labels.assign(**{_NO_LABEL: ~dataset.labels.any(axis=1).to_numpy()})
     counts = labels.groupby(where.to_numpy()).sum().T[list(recordings.index)]  # (C + 1, sites)
@@ -124,7 +124,7 @@ def sites(dataset: Dataset) -> "Figure":
     heads = [f"{site}\n{n:,}" for site, n in zip(wrapped, recordings, strict=True)]
     panel.set_xticks(range(len(heads)), heads, fontsize=8)
     panel.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
-    panel.set_xlabel(f"{column}, and its recordings")
+    panel.set_xlabel(f"{where.name}, and its recordings")
     _outlined(panel, len(counts), len(recordings))
     bar = figure.colorbar(image, shrink=0.5, pad=0.02)
     ticks = [tick for tick in (1, 3, 10, 30, 100, 300, 1000, 10_000) if tick <= values.max()]

@@ -56,6 +56,11 @@ class _Chapter(BaseModel):
         return {}
 
     @property
+    def twin_helps(self) -> bool:
+        """Whether models are trained on the twin where the given data holds too few patients."""
+        return False
+
+    @property
     def training(self) -> dict[str, Any]:
         """train.Training's arguments."""
         return {
@@ -78,6 +83,11 @@ class Benchmark(_Chapter):
         AfterValidator(_different),
         Field(min_length=1, description="that are compared; the first carries the audit"),
     ]
+
+    @property
+    def twin_helps(self) -> bool:
+        """Whether models are trained on the twin where the given data holds too few patients."""
+        return True
 
     @property
     def twin_size(self) -> int:

@@ -100,6 +100,8 @@ def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
         if ours is not None:
             value, low, high, kind = (*(factor * x for x in ours[:3]), ours[3])
             said = verdict(claim, value, low, high, kind)
+            if kind == "full" and record.get("parameters", {}).get("sizes", "paper") != "paper":
+                said = ("not comparable", "a smaller model than the paper's")
         elif not same:
             said = ("not comparable", "another dataset")
         rows.append(
@@ -182,6 +184,7 @@ def _score(
             and protocol["antialias"]
             and not protocol.get("changes")
             and not protocol.get("windows")
+            and not (protocol.get("most") and protocol["split"] != "site")
             and "trained_on" not in trial
             and all(protocol[name] == value for name, value in wanted.items())
         )

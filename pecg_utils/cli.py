@@ -149,7 +149,7 @@ def quality(name: str, folder: Path) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 def check(folder: Path) -> None:
     """Say which dataset FOLDER holds, what of its release is missing, and what that means."""
-    from pecg_utils import chapters, ledger
+    from pecg_utils import chapters, sources
     from pecg_utils.data import open_dataset
     from pecg_utils.data.recognise import RELEASES, missing, parts, recognise
 
@@ -167,7 +167,7 @@ def check(folder: Path) -> None:
     for sentence in missing(dataset) or [whole]:
         click.echo(sentence)
     for chapter in chapters.CHAPTERS:
-        click.echo(f"{chapter}: {ledger.use(chapter, dataset)}")
+        click.echo(f"{chapter}: {sources.use(chapter, dataset)}")
 
 
 @data.command()
@@ -201,7 +201,7 @@ def likeness(folders: tuple[str, ...], size: str) -> None:
     """
     import json
 
-    from pecg_utils import files, ledger
+    from pecg_utils import files, sources
     from pecg_utils.data import open_dataset
     from pecg_utils.likeness import compare
     from pecg_utils.twins import writing
@@ -209,7 +209,7 @@ def likeness(folders: tuple[str, ...], size: str) -> None:
     pairs = _pairs(folders)
     compared = []
     for name, folder in pairs:
-        twin_folder = ledger.twin(name, _size(name, size))
+        twin_folder = sources.twin(name, _size(name, size))
         compared.append(compare(open_dataset(name, folder), open_dataset(name, twin_folder)))
         told = compared[-1]["auroc"]["all of it"][0]
         click.echo(f"{name}: told from its twin with an AUROC of {told:.2f}")

@@ -20,73 +20,11 @@ from typing import Any
 import pandas as pd
 
 from pecg_utils import chapters, files, keys, machine, places, progress
-from pecg_utils.data import open_dataset
 from pecg_utils.data.recording import UNKNOWN, Dataset, people
-from pecg_utils.data.windows import Settings, Windows, data_fingerprint, prepare
+from pecg_utils.data.windows import Settings, Windows, prepare
 from pecg_utils.errors import PecgError
+from pecg_utils.sources import Sources, open_sources
 from pecg_utils.trial import Outcome, Protocol, carry_out, judge
-from pecg_utils.twins import TWINS, writing
-
-MIN_LABELLED_PATIENTS = 60  # fewer cannot be split 7:1:2 over 19 labels; the twin trains then
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The data of a run. given: what is asked about. training: what models are trained on, which
-    is the twin where the given data holds too few patients. fingerprints: of their contents."""
-
-    given: Dataset
-    training: Dataset
-    fingerprints: dict[str, str]
-
-
-def open_sources(parameters: Any) -> Sources:
-    """The data that the parameters name; a twin is written first where it is not there yet.
-
-    Raises PecgError when the folder is no such dataset.
-    """
-    name, how = parameters.dataset, parameters.reading
-    if not parameters.data:
-        given = open_dataset(name, twin(name, parameters.twin_size), **how)
-        return Sources(given, given, {given.kind: data_fingerprint(given)})
-    given = open_dataset(name, parameters.data, **how)
-    prints = {given.kind: data_fingerprint(given)}
-    # A twin stands for itself, however small it is.
-    if given.kind == "twin" or labelled_patients(given) >= MIN_LABELLED_PATIENTS:
-        return Sources(given, given, prints)
-    training = open_dataset(name, twin(name, parameters.twin_size), **how)
-    return Sources(given, training, {**prints, "twin": data_fingerprint(training)})
-
-
-def labelled_patients(dataset: Dataset) -> int:
-    """How many patients carry a label, or proxies where patients are not named."""
-    return int(people(dataset.table)[dataset.labels.any(axis=1)].nunique())
-
-
-def use(chapter: str, dataset: Dataset) -> str:
-    """What `chapter` can do with `dataset`, in a sentence."""
-    if dataset.name not in chapters.datasets(chapter):
-        return f"does not use {dataset.name}."
-    if dataset.kind == "twin":
-        return "trains and tests on it; a result from a twin is no reproduction."
-    if (labelled := labelled_patients(dataset)) < MIN_LABELLED_PATIENTS:
-        few = f"{labelled} patients with a label are too few to train on"
-        return f"{few}: models are trained on the twin and tested on these recordings."
-    if dataset.kind == "full" and dataset.name == chapters.datasets(chapter)[0]:
-        return "trains and tests on it, and gives a verdict on each claim."
-    return "trains and tests on it, without a verdict on the paper's claims."
-
-
-def twin(dataset: str, size: int) -> Path:
-    """The folder of the twin of `dataset` of this size, written where it is not there yet.
-
-    Raises PecgError where the dataset has no twin.
-    """
-    if dataset not in TWINS:
-        raise PecgError(f"{dataset} has no twin; give the folder of its recordings as data.")
-    name = f"{dataset}-{size}-{writing.sources()}"
-    folder: Path = TWINS[dataset].write(places.twins() / name, size)
-    return folder
 
 
 def key_of(chapter: str, parameters: Any, sources: Sources) -> str:
@@ -153,15 +91,18 @@ class Run:
         leads: Sequence[str],
         *,
         labelled: bool = True,
+        needed: bool = False,
         **other: Any,
     ) -> Windows | None:
         """The windows of the recordings of `dataset` that have just as many leads as asked for.
 
         labelled: leave out recordings that carry none of the labels; of PTB-XL they stay. other:
         what differs from the run's settings, as `antialias` or `seconds`.
-        None when there is no such recording at all.
+        None when there is no such recording at all, or PecgError where they are `needed`.
         """
         has = (dataset.table["n_leads"] == len(leads)).to_numpy()
+        if needed and not has.any():
+            raise PecgError(f"No recording in {dataset.root} has {len(leads)} leads.")
         if labelled and dataset.name != "ptbxl":
             has = has & dataset.labels.any(axis=1).to_numpy()
         if not has.any():

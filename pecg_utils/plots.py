@@ -218,8 +218,8 @@ def per_class(rows: pd.DataFrame, names: dict[str, str], metric: str = "auroc") 
         values.plot(part["value"], places + shift, "o", color=colour, markersize=4, label=trial)
         share = 100 * part["positives"] / part["windows"]
         shares.barh(places + shift, share, height=0.22, color=colour)
-        if metric == "average_precision":  # what it is for a model that guesses
-            values.plot(share / 100, places + shift, "|", color=GREY, markersize=7, zorder=1)
+        if "guess" in part:  # average precision without a model
+            values.plot(part["guess"], places + shift, "|", color=GREY, markersize=7, zorder=1)
     if metric == "auroc":
         values.axvline(0.5, color=GREY, linestyle=":")
     values.set_yticks(places, [f"{names[label]} [{label}]" for label in labels], fontsize=8)

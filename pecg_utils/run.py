@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pecg_utils import chapters, files, ledger, places
+from pecg_utils import chapters, files, ledger, places, sources
 from pecg_utils.errors import PecgError
 
 
@@ -39,7 +39,7 @@ def run(chapter: str, given: Mapping[str, Any], force: bool = False) -> Ran:
     kernel starts where that can be told; ChapterFailed when a cell fails.
     """
     parameters = chapters.parameters(chapter, given)
-    key = ledger.key_of(chapter, parameters, ledger.open_sources(parameters))
+    key = ledger.key_of(chapter, parameters, sources.open_sources(parameters))
     folder = places.runs() / chapter / key
     executed = folder / f"{chapter}.ipynb"
     done = (folder / "record.json").is_file() and executed.is_file()

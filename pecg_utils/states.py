@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pecg_utils.data.recording import Recording
+from pecg_utils.data.quality import check
+from pecg_utils.data.recording import Dataset, Recording
 from pecg_utils.errors import PecgError
 from pecg_utils.measure import measure
 from pecg_utils.signal import resample
@@ -113,6 +114,31 @@ def one_beat(
     raise PecgError(
         f"Recording {recording.record} shows no whole beat in lead {lead} in the {_STRETCH:g} s "
         "around its middle; give another recording."
+    )
+
+
+def clear_recording(dataset: Dataset, label: str, around: float = 1.5) -> Recording:
+    """The first usable recording of `dataset` that carries `label`, with a whole beat in lead II.
+
+    Of all recordings, where none carries it. around: seconds that must be there on either side of
+    the beat. Raises PecgError when no recording has such a beat.
+    """
+    carries = dataset.labels[label].to_numpy() if label in dataset.labels else None
+    order = np.arange(len(dataset.table))
+    if carries is not None:
+        order = np.argsort(~carries, kind="stable")
+    for row in order.tolist():
+        if check(dataset, row, ("II",), 1.0)[0] is None:
+            continue
+        recording = dataset.read(row)
+        try:
+            one_beat(recording, before=around, after=around)
+            one_beat(recording)
+        except PecgError:
+            continue
+        return recording
+    raise PecgError(
+        f"No recording in {dataset.root} has a beat in lead II with {around:g} s on either side."
     )
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import bootstrap, challenge_score, challenge_thresholds
-from pecg_utils.data.recording import people
+from pecg_utils.data.recording import people, sites
 from pecg_utils.metrics import METRICS, WORDS, macro
 from pecg_utils.trial import Outcome
 
@@ -70,14 +70,14 @@ def by_site(
     parts = _parts(list(outcomes.values()), shared)
     first = next(iter(outcomes.values()))
     about = first.about.iloc[shared[0]]
-    sites = about["site" if "site" in about.columns else "source"].to_numpy()
-    order = pd.Series(sites).value_counts().index.tolist()
+    where = sites(about).to_numpy()
+    order = pd.Series(where).value_counts().index.tolist()
     rows = []
     for site in [*order, EVERYWHERE]:
-        inside = np.ones(len(sites), dtype=bool) if site == EVERYWHERE else sites == site
+        inside = np.ones(len(where), dtype=bool) if site == EVERYWHERE else where == site
         count = int(about["record"][inside].nunique())
         for (name, outcome), rows_of in zip(outcomes.items(), shared, strict=True):
-            within = np.char.add(parts, sites.astype(str))[inside]
+            within = np.char.add(parts, where.astype(str))[inside]
             scored = _scored(outcome, rows_of[inside], within, metric, resamples, weights)
             rows.append((str(site), count, name, *scored))
     return pd.DataFrame(rows, columns=["site", "recordings", "protocol", "value", "low", "high"])
@@ -128,6 +128,8 @@ def differences(whole: Outcome, changed: Sequence[Outcome], resamples: int = 100
         for metric in ("auroc", "average_precision"):
             value, low, high = difference(outcome, whole, metric, resamples)
             text = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+            if np.isnan([value, low]).any():
+                text = "no interval"
             row[WORDS[metric]] = "" if outcome is whole else text
         row["weights"] = f"{outcome.facts['weights']:,}"
         row["seconds of training"] = f"{outcome.facts['seconds']:.0f}"
@@ -141,7 +143,12 @@ def thresholds(outcome: Outcome, weights: pd.DataFrame, resamples: int = 1000) -
     Those chosen on the test side itself come last. They flatter, and are no result.
     """
     who = people(outcome.about)
-    best = challenge_thresholds.thresholds(outcome.targets, outcome.probabilities, weights)
+    best = np.empty(outcome.probabilities.shape)  # (n, C), of the model that scored each window
+    for model in outcome.about["model"].unique():
+        of = (outcome.about["model"] == model).to_numpy()
+        best[of] = challenge_thresholds.thresholds(
+            outcome.targets[of], outcome.probabilities[of], weights, who[of]
+        )
     answers = {
         "0.5 for every class": outcome.probabilities >= 0.5,
         "chosen on the validation side": outcome.answers,
@@ -161,7 +168,8 @@ def _exact(outcome: Outcome, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float
 def _shared(outcomes: list[Outcome]) -> list[npt.NDArray[np.intp]]:
     """For each outcome the rows of the windows that all of them tested, in one order."""
     names = [
-        o.about["record"].astype(str) + " at " + o.about["start"].astype(str) for o in outcomes
+        sites(o.about).astype(str) + " " + o.about["record"] + " " + o.about["start"].astype(str)
+        for o in outcomes
     ]
     common = set(names[0]).intersection(*names[1:])
     listed = sorted(common)
@@ -191,6 +199,8 @@ def _scored(
     if metric == "challenge_score":
         assert weights is not None
         answers, targets = outcome.answers[rows], outcome.targets[rows]
+        if not np.delete(targets, weights.columns.get_loc(challenge_score.NORMAL), axis=1).any():
+            return float("nan"), float("nan"), float("nan")  # labels earn no more than normal
         return challenge_score.intervals(targets, answers, who, weights, resamples)
     scores = bootstrap.intervals(
         outcome.targets[rows],

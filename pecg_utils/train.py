@@ -56,12 +56,14 @@ class Training:
 
 @dataclass
 class Fitted:
-    """A trained model at its best epoch. curves: one row an epoch."""
+    """A trained model at its best epoch. seconds: of training, all attempts together. curves: one
+    row an epoch."""
 
     model: nn.Module
     best_epoch: int
     device: str
     precision: str
+    seconds: float
     curves: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -99,13 +101,15 @@ def fit(
     )
     learner, optimizer = fabric.setup(model, optimizer)
     torch.manual_seed(training.seed)
-    done, best, curves = 0, _Best(), []
+    done, best, curves, spent = 0, _Best(), [], 0.0
+    begun = time.monotonic()
     if checkpoint.is_file():
         state = torch.load(checkpoint, map_location=fabric.device, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"].cpu())
         done, best, curves = state["epoch"], _Best(**state["best"]), state["curves"]
+        spent = state["seconds"]
     last_saved = time.monotonic()
     left = range(done, training.epochs)
     for epoch in progress.track(left, len(left), f"{checkpoint.stem}: epoch"):
@@ -124,6 +128,7 @@ def fit(
                 "epoch": epoch + 1,
                 "best": vars(best),
                 "curves": curves,
+                "seconds": spent + time.monotonic() - begun,
             }
             save(state, checkpoint)
             last_saved = time.monotonic()
@@ -133,6 +138,7 @@ def fit(
         best_epoch=best.epoch,
         device=str(fabric.device),
         precision=fabric._precision.precision,
+        seconds=spent + time.monotonic() - begun,
         curves=curves,
     )
 

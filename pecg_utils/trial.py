@@ -6,9 +6,8 @@ else stays the same, so that two trials differ in what is compared and in nothin
 """
 
 import json
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pandas as pd
 from pecg_utils import bootstrap, challenge_score, challenge_thresholds, files, progress
 from pecg_utils.data import splits
 from pecg_utils.data.inputs import Inputs, Scale, scale
-from pecg_utils.data.recording import people
+from pecg_utils.data.recording import people, sites
 from pecg_utils.data.windows import Windows
 
 
@@ -32,7 +31,8 @@ class Protocol:
     everywhere, "own" each side's own. labels: "real", or "permuted" between patients. antialias:
     whether the windows are filtered. folds: 1 divides once; more are a cross-validation, or by
     site the most sites that are left out. changes: sizes of the model that differ from the run's.
-    windows: in words, what is other about the windows.
+    windows: in words, what is other about the windows. most: windows that a model is taught at
+    most, drawn at random from its training side; None for all.
     """
 
     model: str
@@ -45,6 +45,7 @@ class Protocol:
     folds: int = 1
     changes: tuple[tuple[str, Any], ...] = ()
     windows: str = ""
+    most: int | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +70,8 @@ class Protocol:
             words.append("no filter")
         if self.windows:
             words.append(self.windows)
+        if self.most:
+            words.append(f"at most {self.most:,} taught")
         return ", ".join(words)
 
 
@@ -105,7 +108,8 @@ class Outcome:
     @property
     def usual_thresholds(self) -> pd.Series:
         """Class -> the median of its thresholds over the folds."""
-        return pd.Series(np.median(self.thresholds, axis=0), index=list(self.classes))
+        middle = np.quantile(self.thresholds, 0.5, axis=0, method="lower")  # inf is no number
+        return pd.Series(middle, index=list(self.classes))
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,9 @@ def carry_out(
     found = _splits(place, windows, labels, protocol, training.seed)
     for inner, split in progress.track(found, len(found), f"{protocol.model}: fold"):
         sides = {side: split.rows(side) for side in splits.SIDES}
+        if protocol.most and protocol.most < len(sides["train"]):
+            drawn = np.random.default_rng(training.seed).permutation(sides["train"])
+            sides["train"] = np.sort(drawn[: protocol.most])
         if not (inner / "facts.json").is_file():
             _train(inner, windows, labels, sides, protocol, kind, sizes, training)
         facts = json.loads((inner / "facts.json").read_text(encoding="utf-8"))
@@ -156,9 +163,27 @@ def carry_out(
             thresholds = challenge_thresholds.thresholds(labels[held], given, weights, who)
         given = np.load(inner / "probabilities.npy")
         folds.append(_Fold(sides["test"], given, thresholds, facts))
-    return _outcome(
-        protocol, kind, windows, labels, folds, _joined(protocol, folds), place, resamples, weights
-    )
+    facts = _joined(protocol, folds)
+    tested = np.concatenate([fold.tested for fold in folds])
+    facts["split"]["patients"]["test"] = int(people(windows.table.iloc[tested]).nunique())
+    return _outcome(protocol, kind, windows, labels, folds, facts, place, resamples, weights)
+
+
+def taught_alike(windows: Windows, plan: Sequence[Protocol], seed: int) -> list[Protocol]:
+    """The protocols of `plan`, each of whose models is taught as many windows as the least of them.
+
+    More to learn from is better, whoever it is of, and would hide what a comparison is about. A
+    protocol that teaches none more than that stays as it is.
+    """
+    sizes = []
+    for protocol in plan:
+        made = splits.several(windows.table, windows.labels, protocol.split, seed, protocol.folds)
+        sizes.append([len(split.rows("train")) for split in made])
+    least = min(min(of_one) for of_one in sizes)
+    return [
+        replace(protocol, most=least) if max(of_one) > least else protocol
+        for protocol, of_one in zip(plan, sizes, strict=True)
+    ]
 
 
 def _splits(
@@ -197,8 +222,7 @@ def _about_split(
         "patients": {side: int(who.iloc[rows].nunique()) for side, rows in sides.items()},
     }
     if split.by == "site":
-        column = "site" if "site" in table.columns else "source"
-        found["site"] = str(table[column].iat[sides["test"][0]])
+        found["site"] = str(sites(table).iat[sides["test"][0]])
     return found
 
 
@@ -216,7 +240,7 @@ def _joined(protocol: Protocol, folds: Sequence[_Fold]) -> dict[str, Any]:
             "by": protocol.split,
             "fingerprint": files.fingerprint(facts["split"]["fingerprint"] for facts in each),
             "windows": {"test": sum(facts["split"]["windows"]["test"] for facts in each)},
-            "patients": {"test": sum(facts["split"]["patients"]["test"] for facts in each)},
+            "patients": {},
         },
         "folds": [{name: facts[name] for name in own} for facts in each],
     }
@@ -250,7 +274,6 @@ def _train(
         n_samples=windows.steps.shape[2],
         **sizes,
     )
-    begun = time.perf_counter()
     checkpoint = place / f"{protocol.name}.checkpoint"
     fitted = train.fit(model, inputs["train"], inputs["validation"], training, checkpoint)
     facts = {
@@ -262,7 +285,7 @@ def _train(
         "best_epoch": fitted.best_epoch,
         "device": fitted.device,
         "precision": fitted.precision,
-        "seconds": round(time.perf_counter() - begun, 2),
+        "seconds": round(fitted.seconds, 2),
         "curves": fitted.curves,
     }
     weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pecg_utils import subgroups
-from pecg_utils.data.recording import UNKNOWN, Dataset, people
+from pecg_utils.data.recording import UNKNOWN, Dataset, people, sites
 from pecg_utils.data.windows import Windows
 from pecg_utils.metrics import WORDS
 from pecg_utils.trial import Outcome
@@ -83,11 +83,13 @@ def difference(
 ) -> "Markdown":
     """A macro metric of one trial less that of another, on the recordings that both tested."""
     value, low, high = subgroups.difference(first, second, metric, resamples)
-    held = "It holds 0." if low <= 0 <= high else "It does not hold 0."
+    held = f"95 % interval {low:+.3f} to {high:+.3f}). "
+    held += "It holds 0." if low <= 0 <= high else "It does not hold 0."
+    if np.isnan([value, low]).any():
+        held = "without an interval, for want of patients), which says nothing."
     return _markdown(
         f"On the *{first.kind}*, {WORDS[metric]} with *{first.protocol.name}*, less that with "
-        f"*{second.protocol.name}* on the same recordings, is {value:+.3f} (95 % interval "
-        f"{low:+.3f} to {high:+.3f}). {held}"
+        f"*{second.protocol.name}* on the same recordings, is {value:+.3f} ({held}"
     )
 
 
@@ -101,12 +103,25 @@ def padding(dataset: Dataset, seconds: float) -> "Markdown":
     )
 
 
+def changed_parts(parts: Sequence[str]) -> "Markdown":
+    """What the last audit of CNN-ECG-Mamba changes in this run, in words."""
+    said = {
+        "stem": "the blocks taken out, so that the mean over the stem's tokens answers",
+        "one direction": "one direction in place of two",
+        "mean": "the mean over all tokens in place of the class token",
+        "other core": "Mamba-1's core in place of Mamba-2's, or the other way round",
+        "10 s": "windows of 10 s, which hold hardly any padding",
+        "resnet1d": "a ResNet-1D of about as many weights in the model's place",
+    }
+    listed = "; ".join(said[part] for part in parts) or "nothing"
+    return _markdown(f"In this run: {listed}.")
+
+
 def copies(windows: Windows) -> "Markdown":
     """How many recordings have the samples of another one."""
     table = windows.table.drop_duplicates("record")
     again = int(table["same"].duplicated(keep=False).sum())
-    column = "site" if "site" in table.columns else "source"
-    places = table.groupby("same")[column].nunique()
+    places = sites(table).groupby(table["same"]).nunique()
     return _markdown(
         f"{again} of {len(table)} recordings have the same samples as another one here, in "
         f"{int((table['same'].value_counts() > 1).sum())} groups; {int((places > 1).sum())} of "

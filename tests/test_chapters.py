@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from pecg_utils import chapters, places
+from pecg_utils import chapters, places, words
+from pecg_utils.data.recording import TWELVE_LEADS
 from pecg_utils.data.windows import Settings
 from pecg_utils.errors import PecgError
 from pecg_utils.train import Training
+from pecg_utils.trial import Protocol
 
 MODELS = "a list, each once, of resnet1d, bilstm, transformer, mamba2"
 
@@ -161,8 +163,20 @@ def test_each_part_of_the_last_audit_changes_one_thing():
     found = chapters.parts(p)
     assert len(found) == len(p.parts) == 6
     usual = {"model": "cnn_ecg_mamba", "seconds": p.seconds}
-    assert len({str(sorted(part.items())) for part in found}) == 6
-    assert all(part != usual for part in found)
+    assert [set(part) - set(usual) for part in found] == [{"changes"}] * 4 + [
+        {"windows"},
+        {"changes"},
+    ]
+    assert [len(part.get("changes", ())) for part in found] == [2, 1, 1, 1, 0, 2]
+    others = [k for part in found for k in usual if part[k] != usual[k]]
+    assert others == ["seconds", "model"]
+    shared = {"leads": TWELVE_LEADS, "cohort": "12-lead", "split": "proxy", "folds": 3}
+    names = set()
+    for part in found:
+        part.pop("seconds")
+        names.add(Protocol(**part, **shared).name)
+        assert words.changed_parts(p.parts).data.count(";") == 5
+    assert len(names) == 6
     paper = chapters.parameters("cnn_ecg_mamba", {"profile": "paper", "parts": "other core"})
     assert chapters.parts(paper)[0]["changes"] == (("core", "duality"),)
     assert chapters.parts(p)[p.parts.index("other core")]["changes"] == (("core", "scan"),)

@@ -32,7 +32,7 @@ ORDER = [
     ["twin_pages"],
     ["ledger"],
     ["state_plots", "challenge_plots"],
-    ["claims", "plots", "cards"],
+    ["claims", "plots", "cards", "sources"],
     ["subgroups"],
     ["trial", "likeness"],
     ["challenge_thresholds"],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pecg_utils import ledger
+from pecg_utils import chapters, sources
 from pecg_utils.data import open_dataset
 from pecg_utils.data.recognise import RELEASES, missing, parts, recognise
 from pecg_utils.errors import PecgError
@@ -106,10 +106,12 @@ def test_the_releases_are_of_the_known_sizes() -> None:
 
 def test_what_a_chapter_can_do_with_it(small: Path, real: Callable[[str], Path]) -> None:
     def use(name: str, folder: Path) -> str:
-        return ledger.use("benchmark", open_dataset(name, folder))
+        return sources.use("benchmark", open_dataset(name, folder))
 
     assert use("zzu", small) == "trains and tests on it; a result from a twin is no reproduction."
-    assert "too few to train on: models are trained on the twin" in use("zzu", real("zzu-pecg"))
+    assert "models on the twin and tests them on these recordings. The 7 patients" in use(
+        "zzu", real("zzu-pecg")
+    )
     assert use("ptbxl", real("ptb-xl")).endswith("without a verdict on the paper's claims.")
     assert use("ludb", real("ludb")) == "does not use ludb."
 
@@ -118,6 +120,18 @@ def test_few_patients_are_too_few_to_train_on(real: Callable[[str], Path], tmp_p
     shutil.copy(real("ptb-xl") / "scp_statements.csv", tmp_path)
     listed = (real("ptb-xl") / "ptbxl_database.csv").read_text().splitlines(keepends=True)
     (tmp_path / "ptbxl_database.csv").write_text("".join(listed[:20]))
-    assert ledger.use("benchmark", open_dataset("ptbxl", tmp_path)).endswith(
-        "models are trained on the twin and tested on these recordings."
+    assert sources.use("benchmark", open_dataset("ptbxl", tmp_path)).endswith(
+        "are too few to train on: 60 are needed."
     )
+
+
+def test_a_chapter_that_trains_on_what_it_is_given_cannot_use_a_few(
+    real: Callable[[str], Path], tmp_path: Path
+) -> None:
+    few = tmp_path / "training" / "ptb"
+    shutil.copytree(real("challenge-2021/training/ptb"), few)
+    said = sources.use("cnn_ecg_mamba", open_dataset("challenge", tmp_path))
+    assert said.startswith("cannot use it. The ")
+    parameters = chapters.parameters("cnn_ecg_mamba", {"data": str(tmp_path)})
+    with pytest.raises(PecgError, match=r"are too few to train on: 60 are needed\. Give a larger"):
+        sources.open_sources(parameters)

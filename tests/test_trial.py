@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pecg_utils import places, trial
+from pecg_utils.data import splits
 from pecg_utils.data.inputs import Inputs, scale
 from pecg_utils.data.quality import Report
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
@@ -222,10 +223,11 @@ def test_a_protocols_name_tells_it_apart():
         "folds": 3,
         "changes": (("depth", 1),),
         "windows": "windows of 2 s",
+        "most": 50,
     }
     assert set(other) == {field.name for field in dataclasses.fields(Protocol)}
     names = [dataclasses.replace(PATIENT, **{k: v}).name for k, v in other.items()]
-    assert len({PATIENT.name, *names}) == 11
+    assert len({PATIENT.name, *names}) == 12
 
 
 def test_the_chapters_plans_name_every_trial_once():
@@ -430,4 +432,31 @@ def test_thresholds_are_chosen_on_the_validation_side_of_each_fold(tmp_path, mon
     assert not outcome.answers[:, 1].any()
     np.testing.assert_array_equal(seen[2], outcome.answers)
     assert outcome.value("challenge_score")[["value", "low", "high"]].tolist() == [0.5, 0.4, 0.6]
-    assert outcome.usual_thresholds.tolist() == pytest.approx([0.15, np.inf])
+    assert outcome.usual_thresholds.tolist() == [0.1, np.inf]
+
+
+def test_models_that_are_taught_alike_see_equally_many_of_their_own_side(tmp_path, monkeypatch):
+    windows = of_sites()
+    plan = [
+        dataclasses.replace(PATIENT, split="file", folds=4),
+        dataclasses.replace(PATIENT, split="site", folds=3),
+    ]
+    alike = trial.taught_alike(windows, plan, TRAINING.seed)
+    made = spied(monkeypatch)
+    for protocol in alike:
+        tried(tmp_path, protocol, windows)
+    taught = [made[place] for place in range(0, len(made), 3)]
+    assert len({len(inputs) for inputs in taught}) == 1
+    assert len(taught[0]) == alike[0].most
+    whole = splits.several(windows.table, windows.labels, "site", TRAINING.seed, 3)
+    for inputs, split in zip(taught[4:], whole, strict=True):
+        assert set(inputs.rows) <= set(split.rows("train"))
+        assert len(set(inputs.rows)) == len(inputs)
+    assert min(len(split.rows("train")) for split in whole) == alike[0].most
+    (same,) = trial.taught_alike(windows, plan[:1], TRAINING.seed)
+    sizes = {
+        len(s.rows("train")) for s in splits.several(windows.table, windows.labels, "file", 0, 4)
+    }
+    assert same.most == (min(sizes) if len(sizes) > 1 else None)
+    single = dataclasses.replace(PATIENT, split="site", folds=1)
+    assert trial.taught_alike(windows, [single], TRAINING.seed) == [single]

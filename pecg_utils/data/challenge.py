@@ -84,7 +84,8 @@ def open_folder(root: Path, year: int = 2021, ptbxl: Path | None = None) -> Data
 
     year: 2021, or 2020 for its sources and its classes alone. ptbxl: a folder of PTB-XL, whose
     patients its recordings here then carry, as far as it lists them.
-    Raises PecgError when there is no header, or none of that year, or no PTB-XL in `ptbxl`.
+    Raises PecgError when there is no header, or none of that year, when two recordings have one
+    name, or when there is no PTB-XL in `ptbxl`.
     """
     headers = sorted(root.rglob("*.hea"))
     headers = [h for h in headers if year == 2021 or source_of(root, h) not in ONLY_IN_2021]
@@ -94,6 +95,13 @@ def open_folder(root: Path, year: int = 2021, ptbxl: Path | None = None) -> Data
             "folder that holds the release's `training`."
         )
     table, codes = read_headers(root, headers)
+    if (twice := table["record"].duplicated()).any():
+        name = table["record"][twice].iloc[0]
+        paths = table["path"][table["record"] == name]
+        raise PecgError(
+            f"Two recordings in {root} are called {name}: {paths.iloc[0]} and {paths.iloc[1]}. "
+            "Rename one, in its header too."
+        )
     if ptbxl is not None:
         _name_patients(table, ptbxl)
     scored, names = classes(year), class_names(year)

@@ -5,7 +5,7 @@
 | source | the releases that are put side by side: the Challenge of 2021, PTB-XL, LUDB |
 | identifiers | those of the releases; this dataset was never published as one |
 | licence | CC BY 4.0 (the Challenge, PTB-XL), ODC-By 1.0 (LUDB) |
-| size | whole: 88,253, 21,799 and 200 recordings of nine sites |
+| size | whole: 88,253, 21,799 and 200 recordings of eight sites |
 | signal | 12 leads at 500 Hz, INCART at 257 and PTB at 1,000 Hz |
 | labels | the 26 classes that the Challenge of 2021 scored |
 | files | a folder whose subfolders hold at least two of the three, each as it was published |

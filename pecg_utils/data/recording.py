@@ -165,6 +165,11 @@ def people(table: pd.DataFrame) -> pd.Series:
     return table["patient"].where(table["patient"] != UNKNOWN, stand_in)
 
 
+def sites(table: pd.DataFrame) -> pd.Series:
+    """Where each row of `table` was recorded: the site, or the source where none is named."""
+    return table["site" if "site" in table.columns else "source"]
+
+
 def kind_of(root: Path, name: str, whole: bool) -> str:
     """Say "twin" where twin.json marks the folder as one of `name`, else "full" or "subset".
 

@@ -27,7 +27,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import files
-from pecg_utils.data.recording import UNKNOWN
+from pecg_utils.data.recording import UNKNOWN, sites
 from pecg_utils.errors import PecgError
 
 SIDES = ("train", "validation", "test")
@@ -125,8 +125,8 @@ def several(
 def _left_out(
     table: pd.DataFrame, labels: npt.NDArray[np.bool_], seed: int, count: int
 ) -> list[Split]:
-    sites = _sites(table)
-    largest = table.groupby(sites)["record"].nunique().sort_values(ascending=False, kind="stable")
+    where = sites(table)
+    largest = table.groupby(where)["record"].nunique().sort_values(ascending=False, kind="stable")
     if len(largest) < 2:
         raise PecgError(
             f"To leave a site out takes two; all recordings are of {largest.index[0]!r}."
@@ -135,7 +135,7 @@ def _left_out(
     _refuse_unknown(table, inner)
     splits = []
     for site in largest.index[:count]:
-        tested = (sites == site).to_numpy()
+        tested = (where == site).to_numpy()
         side = np.full(len(table), 2, dtype=np.int8)
         side[~tested] = 0
         if "same" in table.columns:
@@ -199,7 +199,7 @@ def check(split: Split, table: pd.DataFrame) -> None:
         return
     _refuse_unknown(table, split.by)
     if split.by == "site":
-        unit, leaking = "site", _on_two_sides(split.side == 2, _sites(table))
+        unit, leaking = "site", _on_two_sides(split.side == 2, sites(table))
     else:
         unit = _UNIT[split.by]
         leaking = _on_two_sides(split.side, table[unit])
@@ -222,11 +222,6 @@ def check(split: Split, table: pd.DataFrame) -> None:
 def _on_two_sides(side: npt.NDArray[np.generic], unit: pd.Series) -> list[object]:
     sides = pd.Series(side).groupby(unit.to_numpy()).nunique()
     return list(sides[sides > 1].index)
-
-
-def _sites(table: pd.DataFrame) -> pd.Series:
-    """Where each window was recorded: the site, or the source where a release names no sites."""
-    return table["site" if "site" in table.columns else "source"]
 
 
 def _refuse_unknown(table: pd.DataFrame, by: str) -> None:
