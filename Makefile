@@ -7,7 +7,7 @@ CHAPTERS := $(basename $(notdir $(wildcard notebooks/*.ipynb)))
 STRIP := --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info"
 JUPYTER_BOOK := $(BIN)/jupyter-book build book --config _config.yml --path-output . -n -W --keep-going
 
-.PHONY: help book test test-slow lint format bench doctor lock clean
+.PHONY: help book test test-slow lint format bench oracles doctor lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every target
@@ -56,6 +56,15 @@ bench: .venv-bench/.installed ## speed beside what one would use instead, in one
 	rm -rf _data/twins/zzu-bench
 	.venv-bench/bin/pecg data twin zzu _data/twins/zzu-bench
 	.venv-bench/bin/python tests/bench/bench.py --data _data/twins/zzu-bench
+
+# Of mamba-ssm only the Python part, for the references that it holds: no compiler, no GPU.
+.venv-bench/.oracles: .venv-bench/.installed
+	MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE .venv-bench/bin/python -m pip install \
+	  --quiet --no-build-isolation --no-deps mamba-ssm==2.3.2.post1
+	@touch $@
+
+oracles: .venv-bench/.oracles ## the state-space models against mamba-ssm's references and transformers
+	PECG_REQUIRE=oracles .venv-bench/bin/python -m pytest tests/oracles
 
 doctor: $(VENV)/.installed ## what this machine can do
 	@$(BIN)/pecg doctor

@@ -144,11 +144,14 @@ def _mambapy() -> nn.Module:
     return Stemmed(Mamba(MambaConfig(d_model=WIDTH, n_layers=LAYERS, d_state=STATE)))
 
 
+NO_WORDS = {"vocab_size": 1, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
+
+
 def _transformers_mamba() -> nn.Module:
     from transformers import MambaConfig, MambaModel
 
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "state_size": STATE}
-    return Stemmed(OfEmbeddings(MambaModel(MambaConfig(**sizes, vocab_size=2))))
+    return Stemmed(OfEmbeddings(MambaModel(MambaConfig(**sizes, **NO_WORDS))))
 
 
 def _transformers_mamba2(chunk: int) -> nn.Module:
@@ -156,7 +159,7 @@ def _transformers_mamba2(chunk: int) -> nn.Module:
 
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "state_size": STATE}
     heads = {"num_heads": 2, "head_dim": 64, "n_groups": 1, "chunk_size": chunk}
-    return Stemmed(OfEmbeddings(Mamba2Model(Mamba2Config(**sizes, **heads, vocab_size=2))))
+    return Stemmed(OfEmbeddings(Mamba2Model(Mamba2Config(**sizes, **heads, **NO_WORDS))))
 
 
 def _papers_block(core: str) -> nn.Module:
