@@ -1,4 +1,4 @@
-"""mamba-ssm's CUDA kernels, where they can run, behind the same arguments as the torch code.
+"""mamba-ssm's CUDA kernels and causal-conv1d's, where they can run, behind torch's arguments.
 
 A caller asks `use` which of the two to take. Nothing falls back in silence: "auto" takes the
 kernels exactly where the tensors lie on a CUDA device and mamba-ssm can be imported, `state` says
@@ -18,6 +18,8 @@ Backend = Literal["auto", "torch", "mamba-ssm"]
 
 SCAN = "mamba_ssm.ops.selective_scan_interface"
 DUALITY = "mamba_ssm.ops.triton.ssd_combined"
+CONV = "causal_conv1d"
+CONV_KERNELS = range(2, 5)  # tokens; for others there is no kernel, and torch does it
 
 
 @cache
@@ -37,10 +39,14 @@ def _there(module: str) -> bool:
 def state() -> str:
     """What runs on this machine's GPU, in words, with the reason where it is torch."""
     found = []
-    for what, module in (("scan", SCAN), ("duality", DUALITY)):
+    for what, module in (("scan", SCAN), ("duality", DUALITY), ("convolution", CONV)):
         why = "" if _there(module) else str(_imported(module)).partition("\n")[0]
-        found.append(f"{what} by torch ({why})" if why else f"{what} by mamba-ssm")
+        found.append(f"{what} by torch ({why})" if why else f"{what} by {_package(module)}")
     return ", ".join(found)
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0].replace("_", "-")
 
 
 def use(tensor: Tensor, backend: Backend, module: str) -> bool:
@@ -52,10 +58,22 @@ def use(tensor: Tensor, backend: Backend, module: str) -> bool:
         raise PecgError(f"There is no backend {backend!r}; there are auto, torch and mamba-ssm.")
     there = tensor.is_cuda and backend != "torch" and _there(module)
     if backend == "mamba-ssm" and not there:
-        why = f"mamba-ssm cannot be imported ({_imported(module)})"
+        why = f"{_package(module)} cannot be imported ({_imported(module)})"
         why = why if tensor.is_cuda else "the data is on no CUDA device"
         raise PecgError(f"The backend mamba-ssm cannot be used: {why}. Take auto or torch.")
     return there
+
+
+def use_convolution(tensor: Tensor, kernel: int, backend: Backend) -> bool:
+    """`use` for the convolution over `kernel` tokens."""
+    if kernel in CONV_KERNELS or backend not in ("auto", "mamba-ssm"):
+        return use(tensor, backend, CONV)
+    if backend == "mamba-ssm":
+        raise PecgError(
+            f"The backend mamba-ssm cannot be used: causal-conv1d has kernels for convolutions of "
+            f"2 to 4 tokens, not {kernel}. Take auto or torch."
+        )
+    return False
 
 
 def scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None) -> Tensor:
@@ -79,3 +97,18 @@ def duality(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | 
         given = [v.float() for v in (x, dt, A, B, C)]
         y: Tensor = combined(*given, chunk_size=256, D=None if D is None else D.float())
         return y.to(x.dtype)
+
+
+def convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The causal depthwise convolution of x (batch, T, E), in its dtype; weight (E, kernel).
+
+    The kernel reads channels last where E and all strides are multiples of 8, and else time last.
+    """
+    function = _imported(CONV).causal_conv1d_fn
+    with torch.autocast(x.device.type, enabled=False):
+        given = x.float() if x.dtype == torch.float64 else x  # for which there is no kernel
+        given = given.contiguous().transpose(1, 2)  # (batch, E, T)
+        if x.shape[2] % 8:
+            given = given.contiguous()
+        y: Tensor = function(given, weight.float().contiguous(), bias.float())
+        return y.transpose(1, 2).to(x.dtype)  # (batch, T, E)

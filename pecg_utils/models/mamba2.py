@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pecg_utils.errors import PecgError
-from pecg_utils.models import Choice, Entry, Size, Stage
+from pecg_utils.models import Choice, Entry, Size, Stage, kernels
+from pecg_utils.models.kernels import Backend
 from pecg_utils.models.ssm import ssd
 
 DT_RANGE = (1e-3, 0.1)  # the steps that a new block starts with, drawn log-uniformly
@@ -48,12 +49,15 @@ class CausalConv(nn.Module):
     """A depthwise convolution that sees the present and the past: (B, T, E) -> (B, T, E).
 
     Written as a two-dimensional one over (1, T): in its channels-last layout, which is (B, T, E)
-    as it lies, torch's CPU kernel takes half the time of any one-dimensional form.
+    as it lies, torch's CPU kernel takes half the time of any one-dimensional form. backend: "auto"
+    takes causal-conv1d's kernel where it can run; see `kernels`.
+
+    Its call raises PecgError for a backend that is unknown or not there.
     """
 
-    def __init__(self, width: int, kernel: int) -> None:
+    def __init__(self, width: int, kernel: int, backend: Backend = "auto") -> None:
         super().__init__()
-        self.kernel = kernel
+        self.kernel, self.backend = kernel, backend
         self.conv = nn.Conv2d(width, width, (1, kernel), groups=width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,6 +67,8 @@ class CausalConv(nn.Module):
         """Several such convolutions at once, each on its own width of x: (B, T, sum of E)."""
         weight = torch.cat([one.conv.weight for one in all_of])  # (sum of E, 1, 1, kernel)
         bias = torch.cat([b for one in all_of if (b := one.conv.bias) is not None])
+        if kernels.use_convolution(x, self.kernel, self.backend):
+            return kernels.convolution(x, weight[:, 0, 0], bias)
         past = F.pad(x, (0, 0, self.kernel - 1, 0))  # (B, T + kernel - 1, E)
         y = F.conv2d(past.transpose(1, 2).unsqueeze(2), weight, bias, groups=len(weight))
         causal: Tensor = y.squeeze(2).transpose(1, 2)  # (B, T, E)
