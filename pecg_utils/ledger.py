@@ -200,6 +200,7 @@ class Run:
             f"{d['dataset']}, {d['kind']}, {d['recordings']} recordings" for d in record["data"]
         )
         rows["machine"] = f"{record['machine']['processor']}, GPU {record['machine']['gpu']}"
+        rows["state-space models by"] = record["machine"]["state_space"]
         return pd.DataFrame({"of this run": rows})
 
     def _datasets(self) -> list[Dataset]:

@@ -232,7 +232,12 @@ def _about(record: dict[str, Any]) -> str:
         f"`{record['revision']}`: {data}. {len(record['trials'])} trials, {minutes:.1f} minutes "
         f"of training, {record['peak_memory_mib']:,.0f} MiB at most, on "
         f"{record['machine']['processor']} with {record['machine']['cores']} cores, "
-        f"GPU {record['machine']['gpu']}."
+        f"GPU {record['machine']['gpu']}"
+        + (
+            f", state-space models by {by}."
+            if (by := record["machine"].get("state_space"))
+            else "."
+        )
     )
 
 
