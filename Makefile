@@ -30,7 +30,7 @@ book: $(VENV)/.installed ## make the environment, run every chapter (PROFILE=dem
 test: $(VENV)/.installed ## make the environment and run the tests
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(VENV)/.installed ## the proofs that take minutes: the full-size twin, the memory of its windows
+test-slow: $(VENV)/.installed oracles ## the proofs that take minutes: the full-size twin, memory, the oracles
 	$(BIN)/python -m pytest -m slow -rP
 
 lint: $(VENV)/.installed ## ruff, mypy, and notebooks without outputs

@@ -141,7 +141,9 @@ def times(table: pd.DataFrame) -> "Figure":
     lengths = list(dict.fromkeys(table["samples"]))
     panel.set(xscale="log", yscale="log", xlabel="samples", ylabel="milliseconds, forward")
     panel.set_xticks(lengths, [f"{length:,}" for length in lengths])
-    panel.yaxis.set_major_formatter("{x:g}")
+    low, high = table["milliseconds"].min(), table["milliseconds"].max()
+    ticks = [t for t in (0.3, 1, 3, 10, 30, 100, 300, 1000) if low / 2 < t < high * 2]
+    panel.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     panel.minorticks_off()
     panel.legend(frameon=False, fontsize=9)
     worst = table["difference"].max()

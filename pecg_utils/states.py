@@ -118,15 +118,14 @@ def one_beat(
 
 
 def clear_recording(dataset: Dataset, label: str, around: float = 1.5) -> Recording:
-    """The first usable recording of `dataset` that carries `label`, with a whole beat in lead II.
+    """A usable recording of `dataset` with a whole beat in lead II: the first that carries `label`.
 
-    Of all recordings, where none carries it. around: seconds that must be there on either side of
+    One that carries nothing else goes before; of all recordings, where none carries it. around: seconds that must be there on either side of
     the beat. Raises PecgError when no recording has such a beat.
     """
-    carries = dataset.labels[label].to_numpy() if label in dataset.labels else None
-    order = np.arange(len(dataset.table))
-    if carries is not None:
-        order = np.argsort(~carries, kind="stable")
+    others = dataset.labels.drop(columns=label, errors="ignore").sum(axis=1).to_numpy()
+    lacks = ~dataset.labels[label].to_numpy() if label in dataset.labels else np.zeros(len(others))
+    order = np.lexsort((others, lacks))
     for row in order.tolist():
         if check(dataset, row, ("II",), 1.0)[0] is None:
             continue

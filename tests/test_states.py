@@ -1,5 +1,6 @@
 """The steps of the explanation: loop, convolution and chunks are one; what is selected is kept."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -222,3 +223,19 @@ def test_one_direction_sees_nothing_behind_the_token():
         assert size.sum() == pytest.approx(1)
         assert size.min() >= 0
     assert abs(found.token) < 0.04  # the middle
+
+
+def test_a_clear_recording_carries_the_label_alone_and_can_be_drawn(real):
+    dataset = open_dataset("challenge", real("challenge-2021"))
+    found = states.clear_recording(dataset, "NSR")
+    assert found.labels == ("NSR",)
+    assert states.one_beat(found, before=1.5, after=1.5).seconds == pytest.approx(3.0, abs=0.01)
+    labels = dataset.labels.assign(NSR=False)
+    bare = dataclasses.replace(dataset, labels=labels)
+    assert states.clear_recording(bare, "NSR").labels != ("NSR",)
+
+
+def test_where_no_recording_is_clear_it_is_said(write_zzu, noise):
+    folder = write_zzu({"a": noise(5) * 0, "b": noise(0.6)})
+    with pytest.raises(PecgError, match=r"has a beat in lead II with 1\.5 s on either side"):
+        states.clear_recording(open_dataset("zzu", folder), "NSR")
