@@ -120,8 +120,9 @@ def one_beat(
 def clear_recording(dataset: Dataset, label: str, around: float = 1.5) -> Recording:
     """A usable recording of `dataset` with a whole beat in lead II: the first that carries `label`.
 
-    One that carries nothing else goes before; of all recordings, where none carries it. around: seconds that must be there on either side of
-    the beat. Raises PecgError when no recording has such a beat.
+    One that carries nothing else goes before; of all recordings, where none carries it. around:
+    seconds that must be there on either side of the beat. Raises PecgError when no recording has
+    such a beat.
     """
     others = dataset.labels.drop(columns=label, errors="ignore").sum(axis=1).to_numpy()
     lacks = ~dataset.labels[label].to_numpy() if label in dataset.labels else np.zeros(len(others))
