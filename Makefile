@@ -7,7 +7,7 @@ CHAPTERS := $(basename $(notdir $(wildcard notebooks/*.ipynb)))
 STRIP := --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info"
 JUPYTER_BOOK := $(BIN)/jupyter-book build book --config _config.yml --path-output . -n -W --keep-going
 
-.PHONY: help book test test-slow lint format bench oracles doctor lock clean
+.PHONY: help book test test-slow lint format bench oracles gpu doctor lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every target
@@ -65,6 +65,9 @@ bench: .venv-bench/.installed ## speed beside what one would use instead, in one
 
 oracles: .venv-bench/.oracles ## the state-space models against mamba-ssm's references and transformers
 	PECG_REQUIRE=oracles .venv-bench/bin/python -m pytest tests/oracles
+
+gpu: $(VENV)/.installed ## build mamba-ssm's kernels, prove and time them, run a chapter on the GPU
+	$(BIN)/python tests/gpu/prove.py
 
 doctor: $(VENV)/.installed ## what this machine can do
 	@$(BIN)/pecg doctor

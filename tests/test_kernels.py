@@ -43,7 +43,7 @@ def installed(monkeypatch: pytest.MonkeyPatch):
     def causal_conv1d_fn(x, weight, bias=None, activation=None):
         width = x.shape[1]
         assert len(weight) == width
-        assert weight.dtype == bias.dtype == torch.float32
+        assert x.dtype == weight.dtype == bias.dtype
         assert x.dtype in (torch.float32, torch.bfloat16, torch.float16)
         # As its own checks: channels last in eights alone, and else time last.
         assert x.stride(2) == 1 or (x.stride(1) == 1 and not any(v % 8 for v in x.stride()[::2]))

@@ -102,6 +102,7 @@ def duality(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The causal depthwise convolution of x (batch, T, E), in its dtype; weight (E, kernel).
 
+    Weights take the dtype of x, as under autocast; the kernel sums in float32.
     The kernel reads channels last where E and all strides are multiples of 8, and else time last.
     """
     function = _imported(CONV).causal_conv1d_fn
@@ -110,5 +111,5 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         given = given.contiguous().transpose(1, 2)  # (batch, E, T)
         if x.shape[2] % 8:
             given = given.contiguous()
-        y: Tensor = function(given, weight.float().contiguous(), bias.float())
+        y: Tensor = function(given, weight.to(given.dtype).contiguous(), bias.to(given.dtype))
         return y.transpose(1, 2).to(x.dtype)  # (batch, T, E)
