@@ -253,10 +253,10 @@ CHAPTERS: dict[str, tuple[type[BaseModel], dict[str, dict[str, Any]]]] = {
             "demo": {
                 **_CHALLENGE,
                 "recordings": 600,
-                "epochs": 16,
+                "epochs": 20,
                 "fs": 62.5,
                 "sizes": "tiny",
-                "parts": ["stem", "one direction", "resnet1d"],
+                "parts": ["one direction", "resnet1d"],
             },
             "study": {
                 **_CHALLENGE,

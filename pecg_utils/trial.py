@@ -173,7 +173,7 @@ def taught_alike(windows: Windows, plan: Sequence[Protocol], seed: int) -> list[
     """The protocols of `plan`, each of whose models is taught as many windows as the least of them.
 
     More to learn from is better, whoever it is of, and would hide what a comparison is about. A
-    protocol that teaches none more than that stays as it is.
+    protocol that teaches none a fiftieth more than that stays as it is.
     """
     sizes = []
     for protocol in plan:
@@ -181,7 +181,7 @@ def taught_alike(windows: Windows, plan: Sequence[Protocol], seed: int) -> list[
         sizes.append([len(split.rows("train")) for split in made])
     least = min(min(of_one) for of_one in sizes)
     return [
-        replace(protocol, most=least) if max(of_one) > least else protocol
+        replace(protocol, most=least) if max(of_one) > 1.02 * least else protocol
         for protocol, of_one in zip(plan, sizes, strict=True)
     ]
 

@@ -120,11 +120,10 @@ def changed_parts(parts: Sequence[str]) -> "Markdown":
 def copies(windows: Windows) -> "Markdown":
     """How many recordings have the samples of another one."""
     table = windows.table.drop_duplicates("record")
-    again = int(table["same"].duplicated(keep=False).sum())
     places = sites(table).groupby(table["same"]).nunique()
     return _markdown(
-        f"{again} of {len(table)} recordings have the same samples as another one here, in "
-        f"{int((table['same'].value_counts() > 1).sum())} groups; {int((places > 1).sum())} of "
+        f"{windows.copies} of {len(table)} recordings have the same samples as another one here, "
+        f"in {int((table['same'].value_counts() > 1).sum())} groups; {int((places > 1).sum())} of "
         "these groups lie across sites."
     )
 

@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 
 from pecg_utils import cards, chapters, ledger, metrics, models, places, report, words
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
+from pecg_utils.data.windows import Windows
 from pecg_utils.trial import Outcome, Protocol
 from pecg_utils.twins import TWINS
 
@@ -480,7 +482,10 @@ def test_padding_and_copies_are_counted():
     held = pd.DataFrame(
         {"record": list("abcd"), "same": ["x", "x", "y", "z"], "site": ["n", "e", "n", "n"]}
     )
-    said = words.copies(type("W", (), {"table": held})()).data
+    windows = type(
+        "W", (), {"table": held, "copies": Windows.copies.fget(SimpleNamespace(table=held))}
+    )
+    said = words.copies(windows).data
     assert said == (
         "2 of 4 recordings have the same samples as another one here, in 1 groups; 1 of these "
         "groups lie across sites."

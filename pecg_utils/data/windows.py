@@ -74,6 +74,12 @@ class Windows:
     def __len__(self) -> int:
         return len(self.table)
 
+    @property
+    def copies(self) -> int:
+        """How many recordings have the samples of another one."""
+        once = self.table.drop_duplicates("record")
+        return int(once["same"].duplicated(keep=False).sum())
+
     def millivolts(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
         """The windows `rows`, (n, L, T) float32, mV."""
         return self.steps[rows] * self.gain[rows][:, :, None]
