@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch
 
-from pecg_utils.models import Stage
+from pecg_utils.models import Stage, window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor, nn
+
+    Output = Tensor | tuple[Tensor, ...]  # of a stage
 
 
 class Staged(Protocol):
@@ -34,15 +36,19 @@ WIDTH, BOX, PILL, GAP, MARGIN = 5.0, 0.86, 0.5, 0.5, 0.15  # inches, about a pho
 
 
 def trace(model: Staged, n_leads: int, n_samples: int) -> list[Step]:
-    """Run one window of zeros (1, n_leads, n_samples) through `model` and note every stage."""
+    """Run one window of zeros (1, n_leads, n_samples) through `model` and note every stage.
+
+    A model of two signals gets its other one as well.
+    """
     import torch
 
     network: nn.Module = model  # type: ignore[assignment]  # a module that also has stages()
     shapes: dict[str, tuple[int, ...]] = {}
 
     def note(name: str) -> "torch.utils.hooks.RemovableHandle":
-        def hook(_module: "nn.Module", _inputs: object, output: "Tensor") -> None:
-            shapes[name] = tuple(output.shape[1:])
+        def hook(_module: "nn.Module", _inputs: object, output: "Output") -> None:
+            each = output if isinstance(output, tuple) else (output,)
+            shapes[name] = tuple(axis for one in each for axis in one.shape[1:])
 
         return stage.module.register_forward_hook(hook)
 
@@ -54,7 +60,7 @@ def trace(model: Staged, n_leads: int, n_samples: int) -> list[Step]:
     device = next(network.parameters()).device
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(1, n_leads, n_samples, device=device))
+            network.eval()(*window(network, n_leads, n_samples, device=device))
     finally:
         network.train(was_training)
         for handle in hooks:

@@ -94,7 +94,10 @@ def models_page(mark: str) -> str:
     for name in counted["model"]:
         settings = models.settings(name)
         settings["tag"] = settings["tag"].map("{{tag}}`{}`".format)
-        parts += [f"### {name}", markdown(settings)]
+        parts.append(f"### {name}")
+        if beside := models.entry(name).beside:
+            parts.append(f"Beside the window of leads it takes {beside}; the counts include them.")
+        parts.append(markdown(settings))
     return "\n\n".join([*parts, mark]) + "\n"
 
 

@@ -35,6 +35,7 @@ def test_the_weights_of_all_stages_are_the_models(name: str) -> None:
         ("bilstm", ["250 steps × 256 features", "256 features"]),
         ("transformer", ["84 tokens × 128 features", "128 features"]),
         ("mamba2", ["250 steps × 128 features", "128 features"]),
+        ("agcacl", ["16 and 31 tokens × 128 features", "16 tokens × 128 features"]),
     ],
 )
 def test_shapes_are_measured(name: str, shapes: list[str]) -> None:

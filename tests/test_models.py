@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pecg_utils.errors import PecgError
-from pecg_utils.models import NAMES, create, entry, settings, table
+from pecg_utils.models import NAMES, create, entry, settings, table, window
 
 SMALL: dict[str, dict[str, object]] = {
     "resnet1d": {"channels": (8, 8, 16, 16), "blocks": 1, "kernel": 3},
@@ -18,6 +18,13 @@ SMALL: dict[str, dict[str, object]] = {
     "transformer": {"d_model": 16, "heads": 2, "feedforward": 32, "depth": 1, "dropout": 0.0},
     "mamba2": {"d_model": 16, "d_state": 8, "depth": 1},
     "cnn_ecg_mamba": {"channels": (8, 8, 16, 16), "depth": 1, "d_state": 4, "drop_path": 0.0},
+    "agcacl": {
+        "channels": (8, 8, 16, 16),
+        "heads": 2,
+        "feedforward": 32,
+        "depth": 1,
+        "dropout": 0.0,
+    },
 }
 
 
@@ -35,12 +42,25 @@ def small(name: str, leads: int = 12, classes: int = 5, samples: int = 300) -> n
     return create(name, leads, classes, samples, **SMALL[name])
 
 
+def logits_of(model: nn.Module, windows: Tensor) -> Tensor:
+    """The logits for windows (B, L, T), and for noise where a model takes a second signal."""
+    _, *beside = window(model, *windows.shape[1:], count=len(windows))
+    noise = torch.Generator().manual_seed(1)
+    for i, signal in enumerate(beside):
+        if signal.is_floating_point():  # and no mask
+            beside[i] = torch.randn(signal.shape, generator=noise).to(windows)
+    answer = model(windows, *beside)
+    logits: Tensor = answer[0] if isinstance(answer, tuple) else answer
+    return logits
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("leads", [9, 12])
 @pytest.mark.parametrize("samples", [250, 300, 301, 1000])
 def test_any_length_gives_logits(name: str, leads: int, samples: int) -> None:
     model = small(name, leads, samples=samples)
-    logits = model(torch.randn(1, leads, samples))  # in training: a batch of one must do too
+    # In training, where a batch of one must do too.
+    logits = logits_of(model, torch.randn(1, leads, samples))
     assert logits.shape == (1, 5)
     assert logits.isfinite().all()
 
@@ -48,23 +68,24 @@ def test_any_length_gives_logits(name: str, leads: int, samples: int) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_shortest_window(name: str) -> None:
     shortest = entry(name).min_samples
-    assert small(name, samples=shortest)(torch.randn(1, 12, shortest)).shape == (1, 5)
+    model = small(name, samples=shortest)
+    assert logits_of(model, torch.randn(1, 12, shortest)).shape == (1, 5)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_last_sample_counts(name: str) -> None:
     """Where the length is no multiple of a patch or a chunk, no tail is dropped."""
     model = small(name, samples=301).eval()
-    window = torch.randn(1, 12, 301)
-    changed = window.clone()
+    given = torch.randn(1, 12, 301)
+    changed = given.clone()
     changed[..., -1] += 5
-    assert not torch.allclose(model(window), model(changed), atol=1e-6)
+    assert not torch.allclose(logits_of(model, given), logits_of(model, changed), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_weight_learns(name: str) -> None:
     model = small(name)
-    model(torch.randn(4, 12, 300)).square().sum().backward()
+    logits_of(model, torch.randn(4, 12, 300)).square().sum().backward()
     still = [k for k, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     # Reading the last step leaves these without effect; BiLstm's docstring says why.
     assert still == (["recurrence.lstm.weight_hh_l1_reverse"] if name == "bilstm" else [])
@@ -76,7 +97,7 @@ def test_overfits_eight_windows(name: str) -> None:
     windows, labels = torch.randn(8, 12, 120), (torch.rand(8, 5) < 0.5).float()
     steps = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(120):
-        loss = nn.functional.binary_cross_entropy_with_logits(model(windows), labels)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits_of(model, windows), labels)
         steps.zero_grad()
         loss.backward()
         steps.step()
@@ -90,9 +111,9 @@ def test_bfloat16_is_close(name: str) -> None:
     model = small(name).eval()
     windows = torch.randn(4, 12, 300)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        half = model(windows)
+        half = logits_of(model, windows)
     with torch.no_grad():
-        full = model(windows)
+        full = logits_of(model, windows)
     assert torch.allclose(half.float(), full, atol=0.05)
 
 
@@ -101,9 +122,10 @@ def test_float64_runs_through(name: str) -> None:
     model = small(name).double().eval()
     windows = torch.randn(2, 12, 300, dtype=torch.float64)
     with torch.no_grad():
-        exact = model(windows)
+        exact = logits_of(model, windows)
         assert exact.dtype == torch.float64
-        assert torch.allclose(exact, model.float()(windows.float()).double(), atol=1e-4)
+        close = logits_of(model.float(), windows.float()).double()
+        assert torch.allclose(exact, close, atol=1e-4)
 
 
 def test_mamba2_gives_the_same_for_any_chunk() -> None:
@@ -209,6 +231,24 @@ def by_hand(name: str, L: int = 12, C: int = 19, T: int = 300) -> tuple[int, int
         scan = E * (4 + N)  # the convolution, and the state into the output
         macs += 24 * S * (D * 2 * E + 2 * (linear + scan) + E * D) + D * C
         return weights, macs
+    if name == "agcacl":
+        D, F, sizes = 128, 256, ((32, 15), (64, 7), (128, 5), (128, 3))
+        weights, macs, tokens = 0, 0, []
+        for c_in, steps in ((L, T), (7, round(T * 977 / 500))):
+            for c, k in sizes:
+                steps = -(-steps // 2)
+                weights += conv(c_in, c, k) + 2 * c
+                macs += conv(c_in, c, k) * steps
+                c_in = c
+            tokens.append(steps)
+        S, R = tokens
+        ask = 4 * D * D  # query, key, value and out
+        weights += 2 * (ask + 4 * D + 2 * D) + 2 * D * D + D  # both ways, with norms; the gate
+        macs += (S + R) * ask + 2 * 2 * S * R * D  # both signals ask and are asked
+        macs += S * R * D + S * 2 * D * D  # to the ECG's places; the gate
+        layer = ask + 2 * D * F
+        weights += 2 * (layer + 4 * D + F + D + 4 * D) + D * C + C
+        return weights, macs + 2 * (S * layer + 2 * S * S * D) + D * C
     D, N, H, P, Q = 128, 64, 32, 8, 30
     E = H * P
     width = E + 2 * N
@@ -249,7 +289,7 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
     ("name", "leads", "samples", "sizes", "says"),
     [
         ("resnet", 12, 300, {}, "no model 'resnet'. Did you mean resnet1d?"),
-        ("zebra", 12, 300, {}, "There are: resnet1d, bilstm, transformer, mamba2, cnn_ecg_mamba."),
+        ("zebra", 12, 300, {}, "transformer, mamba2, cnn_ecg_mamba, agcacl."),
         ("resnet1d", 12, 300, {"chanels": (1, 2, 3, 4)}, "Did you mean channels?"),
         ("resnet1d", 0, 300, {}, "given 0 leads; it takes 1 to 16"),
         ("resnet1d", 17, 300, {}, "given 17 leads; it takes 1 to 16"),
@@ -271,6 +311,10 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
         ("cnn_ecg_mamba", 12, 300, {"depth": 0}, "given depth 0 and the pool token"),
         ("cnn_ecg_mamba", 12, 300, {"pool": "max"}, "given as 'max'; give one of token, mean"),
         ("cnn_ecg_mamba", 12, 300, {"kernels": (15, 7, 4, 3)}, "given the kernel 4; give odd"),
+        ("agcacl", 12, 300, {"kernels": (15, 6, 5, 3)}, "given the kernel 6; give odd"),
+        ("agcacl", 12, 300, {"heads": 3}, "end with 128 and 3 heads; give an even width"),
+        ("agcacl", 12, 300, {"branches": "ekg"}, "give one of both, ecg, iegm"),
+        ("agcacl", 12, 16, {}, "given 16 samples; it takes at least 17"),
     ],
 )
 def test_refusals(name: str, leads: int, samples: int, sizes: dict[str, object], says: str) -> None:

@@ -39,7 +39,7 @@ ORDER = [
     ["challenge_score"],
     ["diagrams", "bootstrap", "machine", "states"],
     ["train", "metrics"],
-    ["chapters", "keys", "losses", "measure", "models", "data", "twins"],
+    ["chapters", "contrastive", "keys", "losses", "measure", "models", "data", "twins"],
     ["signal", "beats", "progress", "places", "markdown"],
     ["files"],
     ["errors"],

@@ -4,7 +4,10 @@ A model file holds its `nn.Module` and one `ENTRY`. To add a model, write such a
 name into `NAMES`. Nothing here imports torch until a model is asked for.
 
 Every model takes windows (B, L, T), float32 in normalised units (L leads, T samples), and gives
-logits (B, C).
+logits (B, C). A model of two signals is made by the same words, leads and samples being those of
+the surface ECG. What it takes beside these windows is its entry's `beside`, in words, and its own
+method `beside`, as tensors; `window` puts them together, so that tables and diagrams run it as any
+other. Its answer is a tuple, the logits first.
 """
 
 import difflib
@@ -18,9 +21,9 @@ from pecg_utils.errors import PecgError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import nn
+    from torch import Tensor, nn
 
-NAMES = ("resnet1d", "bilstm", "transformer", "mamba2", "cnn_ecg_mamba")
+NAMES = ("resnet1d", "bilstm", "transformer", "mamba2", "cnn_ecg_mamba", "agcacl")
 
 Tag = Literal["paper", "code", "ours"]
 
@@ -52,7 +55,7 @@ class Stage(NamedTuple):
     """One step of a model, in the order in which the signal passes it.
 
     `shape` names the axes of the output after the batch, to be filled in by a run:
-    `"{0} channels × {1} steps"`.
+    `"{0} channels × {1} steps"`. Where the output is a tuple, its tensors' axes follow each other.
     """
 
     name: str
@@ -63,7 +66,10 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """What the registry knows of a model. The bounds include their ends; None is no bound."""
+    """What the registry knows of a model. The bounds include their ends; None is no bound.
+
+    beside: what the model takes beside the windows of leads, in words; most take nothing.
+    """
 
     name: str
     model: "type[nn.Module]"
@@ -74,6 +80,7 @@ class Entry:
     max_samples: int | None = None
     min_leads: int = 1
     max_leads: int = 16
+    beside: str = ""
 
 
 def entry(name: str) -> Entry:
@@ -109,11 +116,25 @@ def create(name: str, n_leads: int, n_classes: int, n_samples: int, **sizes: obj
     return known.model(n_leads, n_classes, **values)
 
 
+def window(
+    model: "nn.Module", n_leads: int, n_samples: int, count: int = 1, device: Any = None
+) -> "tuple[Tensor, ...]":
+    """What `model` is called with for `count` windows, all zeros and all there.
+
+    The first is (count, n_leads, n_samples); a model of two signals adds its own.
+    """
+    import torch
+
+    leads = torch.zeros(count, n_leads, n_samples, device=device)
+    beside = getattr(model, "beside", None)
+    return (leads, *beside(leads)) if beside else (leads,)
+
+
 def table(n_leads: int = 12, n_classes: int = 19, n_samples: int = 300) -> "pd.DataFrame":
     """One row a model at its default sizes, counted and not typed.
 
-    Columns: model, what, weights (trained numbers), multiply_adds (for one window), and the
-    bounds min_samples and max_samples.
+    Columns: model, what, weights (trained numbers), multiply_adds (for one window, with what the
+    model takes beside it), and the bounds min_samples and max_samples.
     """
     import pandas as pd
 
@@ -153,9 +174,9 @@ def _count(name: str, n_leads: int, n_classes: int, n_samples: int) -> tuple[int
 
     with torch.device("meta"):
         model = create(name, n_leads, n_classes, n_samples)
-        window = torch.empty(2, n_leads, n_samples)
+        given = window(model, n_leads, n_samples, count=2)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(window)
+        model(*given)
     weights = sum(p.numel() for p in model.parameters())
     return weights, counter.get_total_flops() // (2 * 2)  # two windows, two flops a multiply-add
 

@@ -15,7 +15,9 @@ from pecg_utils.models.vim import CORES, EPS, HEADDIM, VimBlock, VimLayer
 
 
 class Stem(nn.Module):
-    """Convolutions, each with batch norm and GELU: windows (B, L, T) to tokens (B, T / 8, D).
+    """Convolutions, each with batch norm and `activation`: windows (B, L, T) to tokens (B, S, D).
+
+    Each convolution divides the steps by its stride, rounded up: here S is T / 8.
 
     Written as two-dimensional ones over (1, T), channels last: as the tokens lie, and on a CPU in
     four fifths to half of the time.
@@ -27,6 +29,7 @@ class Stem(nn.Module):
         channels: tuple[int, ...],
         kernels: tuple[int, ...],
         strides: tuple[int, ...],
+        activation: type[nn.Module] = nn.GELU,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -35,7 +38,7 @@ class Stem(nn.Module):
             layers += [
                 nn.Conv2d(width, out, (1, kernel), (1, stride), (0, kernel // 2), bias=False),
                 nn.BatchNorm2d(out),
-                nn.GELU(),
+                activation(),
             ]
             width = out
         self.layers = nn.Sequential(*layers)
@@ -43,7 +46,7 @@ class Stem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         row = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)  # (B, L, 1, T)
-        tokens: Tensor = self.layers(row).squeeze(2).transpose(1, 2)  # (B, T / 8, D)
+        tokens: Tensor = self.layers(row).squeeze(2).transpose(1, 2)  # (B, S, D)
         return tokens
 
 

@@ -35,16 +35,20 @@ class Patches(nn.Module):
 
 
 class Positions(nn.Module):
-    """Adds where each token stands, as sines and cosines (arXiv 1706.03762, section 3.5)."""
+    """Adds where each token stands, as sines and cosines (arXiv 1706.03762, section 3.5).
 
-    def __init__(self, dropout: float) -> None:
+    pace: how far apart two tokens stand. Two signals of unequal rates share one clock through it.
+    """
+
+    def __init__(self, dropout: float, pace: float = 1.0) -> None:
         super().__init__()
+        self.pace = pace
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         _, steps, width = x.shape
         half = torch.arange(width // 2, device=x.device)
-        step = torch.arange(steps, device=x.device)
+        step = torch.arange(steps, device=x.device) * self.pace
         angle = step[:, None] * torch.exp(half * (-2 * math.log(10_000) / width))  # (S, D / 2)
         wave = torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)  # (S, D)
         placed: Tensor = self.dropout(x + wave.to(x.dtype))  # (B, S, D)
