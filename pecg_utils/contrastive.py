@@ -38,8 +38,10 @@ def class_means(z: Tensor, y: Tensor, classes: int) -> tuple[Tensor, Tensor]:
 class Prototypes(nn.Module):
     """A direction for each class, kept over the batches, and in a checkpoint.
 
-    p_c <- m p_c + (1 - m) mu_c, then scaled to length one; at its first sight p_c is mu_c, scaled.
-    m = 0.9. vectors: (K, D), zeros for a class that was never seen. seen: (K,) bool.
+    p_c <- m p_c + (1 - m) mu_c, then scaled to length one; m = 0.9
+
+    p_c begins as zeros, so that at its first sight it is mu_c, scaled. vectors: (K, D), zeros for a
+    class that was never seen. seen: (K,) bool.
     """
 
     vectors: Tensor
@@ -55,8 +57,8 @@ class Prototypes(nn.Module):
     def update(self, z: Tensor, y: Tensor) -> None:
         """Move the prototypes of the classes in the batch: z (B, D), y (B,)."""
         means, there = class_means(z, y, len(self.seen))
-        moved = self.momentum * self.vectors + (1 - self.momentum) * means.to(self.vectors)
-        moved = torch.where(self.seen[:, None], moved, means.to(self.vectors))  # (K, D)
+        means = means.to(self.vectors)  # (K, D)
+        moved = self.momentum * self.vectors + (1 - self.momentum) * means  # (K, D)
         there &= moved.norm(dim=1) > _SHORT
         # New tensors: a backward pass that is still to come needs the old ones as they are.
         self.vectors = torch.where(there[:, None], F.normalize(moved, dim=1), self.vectors)
@@ -145,9 +147,7 @@ def separation(z: Tensor, y: Tensor, psi: Tensor, margin: float = 0.0) -> Tensor
     are numbered must not matter.
     """
     means, there = class_means(z, y, len(psi))  # (K, D), (K,)
-    # Where there is no mean any vector does, but zeros have no gradient that is finite.
-    means = F.normalize(torch.where(there[:, None], means, 1), dim=1)
-    over = (similarity(means) - margin).clamp(min=0)  # (K, K)
+    over = (similarity(F.normalize(means, dim=1)) - margin).clamp(min=0)  # (K, K)
     return _mean(psi.to(over) * over.square(), _pairs(there))
 
 

@@ -60,6 +60,9 @@ def test_a_channel_that_is_absent_has_no_effect_whatever_it_holds() -> None:
     other[0, 2], other[1, 2], other[2, 2] = 1e6, nan, torch.inf
     for first, second in zip(model(ecg, iegm, mask), model(ecg, other, mask), strict=True):
         assert torch.equal(first, second)
+    kept = iegm.clone()
+    kept[:, 3] += torch.randn(488)  # the channels beside it still count
+    assert not torch.allclose(model(ecg, iegm, mask).logits, model(ecg, kept, mask).logits)
     mask[:, 2] = True  # and where it is there, it has
     assert not torch.allclose(model(ecg, iegm, mask).logits[0], model(ecg, other, mask).logits[0])
 

@@ -187,13 +187,14 @@ def test_separation_does_not_mind_how_classes_are_numbered() -> None:
 
 
 def test_separation_moves_the_windows_of_the_pair_and_no_others() -> None:
-    # Classes 0 and 1 are 0.6 alike; class 2 is opposite, below the margin, and class 3 absent.
-    z = torch.tensor([[1.0, 0], [0.6, 0.8], [-0.8, -0.6]], requires_grad=True)
-    separation(z, torch.tensor([0, 1, 2]), torch.ones(4, 4)).backward()
+    # Classes 0 and 1 are 0.6 alike; class 2 is opposite, below the margin, class 3 absent, and the
+    # two windows of class 4 cancel out.
+    z = torch.tensor([[1.0, 0], [0.6, 0.8], [-0.8, -0.6], [0, 1], [0, -1]], requires_grad=True)
+    separation(z, torch.tensor([0, 1, 2, 4, 4]), torch.ones(5, 5)).backward()
     assert z.grad is not None
     assert z.grad.isfinite().all()
     assert z.grad[:2].any(dim=1).all()
-    assert not z.grad[2].any()
+    assert not z.grad[2:].any()
     # The step down turns them away from each other: (1, 0) down, (0.6, 0.8) up.
     assert z.grad[0, 1] > 0 > z.grad[1, 1]
 
