@@ -44,14 +44,13 @@ def ssd(
     nothing more than they have lost.
 
     The result does not depend on `chunk`; the time does. Forward and backward on one CPU core at
-    the benchmark's sizes (H 32, P 8, N 64), in seconds of processor time:
+    the benchmark's sizes (H 32, P 8, N 64), beside the fastest:
 
-    ============== ==== ==== ==== ==== ==== ==== ==== ====
-    chunk            10   16   20   25   30   32   50   64
-    16 × T = 300   0.12 0.10 0.09 0.09 0.10 0.13 0.14 0.20
-    8 × T = 1000   0.25 0.18 0.18 0.19 0.19 0.21 0.30 0.39
-    ============== ==== ==== ==== ==== ==== ==== ==== ====
-
+    ============== === === === === === === === ===
+    chunk           10  16  20  25  30  32  50  64
+    16 × T = 300   1.3 1.1 1.0 1.1 1.1 1.1 1.4 1.5
+    8 × T = 1000   1.3 1.0 1.0 1.1 1.1 1.0 1.3 1.3
+    ============== === === === === === === === ===
 
     backend: "auto" takes mamba-ssm's kernel where it can run, `kernels` says where.
 
