@@ -90,11 +90,18 @@ def check(
     try:
         recording = dataset.read(row, start, length)
     except PecgError as error:
-        kind, _, detail = str(error).partition(": ")
-        known = kind in ("missing", "unreadable")
-        return None, [Fault(record, kind if known else "unreadable", detail or str(error), True)]
-    leads = recording.leads if leads is None else leads
-    barred = _barred(recording, dataset.rate(row), leads, seconds)
+        return None, [unread(record, error)]
+    return examine(
+        recording, dataset.rate(row), recording.leads if leads is None else leads, seconds
+    )
+
+
+def examine(
+    recording: Recording, fs: float, leads: Sequence[str], seconds: float
+) -> tuple[npt.NDArray[np.float32] | None, list[Fault]]:
+    """As `check`, for a recording that is read already and should have been sampled at `fs` Hz."""
+    record = recording.record
+    barred = _barred(recording, fs, leads, seconds)
     if barred is not None:
         return None, [Fault(record, *barred, excluded=True)]
     signal = recording.take(leads)  # (T, L)
@@ -120,6 +127,13 @@ def check(
         share = float((np.abs(signal) >= RAIL_MV).any(axis=1).mean())
         faults.append(Fault(record, "railed", f"{', '.join(railed)}, {share:.1%} of time", False))
     return signal, faults
+
+
+def unread(record: str, error: PecgError) -> Fault:
+    """The fault of a recording, or of its annotations, that could not be read: missing or not."""
+    kind, _, detail = str(error).partition(": ")
+    known = kind in ("missing", "unreadable")
+    return Fault(record, kind if known else "unreadable", detail or str(error), True)
 
 
 def extremes(

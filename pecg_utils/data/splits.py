@@ -3,6 +3,7 @@
 | by | unit that stays on one side | |
 | --- | --- | --- |
 | window | the window | windows of one recording stand on both sides: the paper's split |
+| block | a stretch of a recording | no two sides come nearer in time than a gap; see `blocks.py` |
 | file | the recording | as `record`, and copies of a recording may stand on both sides |
 | record | the recording | recordings of one patient may stand on both sides |
 | patient | the patient | the sound split; refused where a patient is unknown |
@@ -15,7 +16,8 @@ said to be of. All but the folds are multilabel-stratified (Sechidis et al. 2011
 iterative-stratification): a unit carries every label that one of its windows carries.
 
 `make` divides once, 7:1:2. `several` makes the splits of a cross-validation, in each of which
-another part is tested, or of leaving out one site after the other.
+another part is tested, or of leaving out one site after the other. `given` takes the test side from
+whoever asks, as where a release divides itself in two.
 """
 
 import json
@@ -27,11 +29,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import files
+from pecg_utils.data import blocks
+from pecg_utils.data.blocks import USUAL, Blocks
 from pecg_utils.data.recording import UNKNOWN, sites
 from pecg_utils.errors import PecgError
 
 SIDES = ("train", "validation", "test")
-WAYS = ("window", "file", "record", "patient", "proxy", "fold", "site")
+WAYS = ("window", "file", "record", "patient", "proxy", "fold", "site", "block")
 _UNIT = {
     "file": "record",
     "record": "record",
@@ -40,17 +44,21 @@ _UNIT = {
     "fold": "patient",
 }
 _APART = ("window", "file")  # ways in which copies of a recording may stand on both sides
-NOWHERE = -1  # of a site split: a copy, at another site, of a recording that is tested
+NOWHERE = -1  # by site: a copy of a tested recording, elsewhere; by block: a window at a seam
 SHARES = (0.7, 0.1, 0.2)  # train : validation : test, arXiv 2510.03780
 _VALIDATION = SHARES[1] / (SHARES[0] + SHARES[1])  # of what is not tested
 
 
 @dataclass(frozen=True)
 class Split:
-    """side: (N,) int8, the place in SIDES of each window, or NOWHERE. by: one of WAYS."""
+    """side: (N,) int8, the place in SIDES of each window, or NOWHERE. by: one of WAYS.
+
+    gap: s, of a block split, that its sides are apart.
+    """
 
     by: str
     side: npt.NDArray[np.int8]
+    gap: float = 0.0
 
     def rows(self, side: str) -> npt.NDArray[np.intp]:
         """The windows on one side, by number."""
@@ -59,19 +67,29 @@ class Split:
     @property
     def fingerprint(self) -> str:
         """Equal for equal splits."""
-        return files.fingerprint([self.by, self.side.tobytes()])
+        gap = [repr(self.gap)] if self.by == "block" else []
+        return files.fingerprint([self.by, self.side.tobytes(), *gap])
 
     def save(self, path: Path) -> None:
         """Write it whole, with its fingerprint."""
         stored = {"by": self.by, "side": self.side.tolist(), "fingerprint": self.fingerprint}
-        files.write_text(path, json.dumps(stored))
+        gap = {"gap": self.gap} if self.by == "block" else {}
+        files.write_text(path, json.dumps(stored | gap))
 
 
-def make(table: pd.DataFrame, labels: npt.NDArray[np.bool_], by: str, seed: int) -> Split:
-    """A split of the windows in `table` (N rows with record, patient and, for these ways, fold or
-    proxy; where it has the column `same`, rows that are equal there stay on one side).
+def make(
+    table: pd.DataFrame,
+    labels: npt.NDArray[np.bool_],
+    by: str,
+    seed: int,
+    block: Blocks = USUAL,
+) -> Split:
+    """A split of the windows in `table` (N rows with record, patient and, for these ways, fold,
+    proxy, or start and end in s; where it has the column `same`, rows that are equal there stay on
+    one side).
 
-    labels: (N, C) bool. The shares are 7:1:2. Raises PecgError when `by` is unknown, when there
+    labels: (N, C) bool. block: how long a stretch and the gap are, by block. The shares are 7:1:2,
+    by block before the windows at the seams go. Raises PecgError when `by` is unknown, when there
     are too few units, when patients are unknown, and when the split is not what it claims to be.
     """
     if by not in WAYS:
@@ -82,26 +100,30 @@ def make(table: pd.DataFrame, labels: npt.NDArray[np.bool_], by: str, seed: int)
         side = _by_fold(table)
     else:
         _refuse_unknown(table, by)
-        side = _stratified(_units(table, by), labels, seed, by)
-    split = Split(by, side)
-    check(split, table)
-    return split
+        side = _stratified(_units(table, by, block), labels, seed, by)
+    return _checked(by, side, table, block)
 
 
 def several(
-    table: pd.DataFrame, labels: npt.NDArray[np.bool_], by: str, seed: int, count: int
+    table: pd.DataFrame,
+    labels: npt.NDArray[np.bool_],
+    by: str,
+    seed: int,
+    count: int,
+    block: Blocks = USUAL,
 ) -> list[Split]:
     """`count` splits, each with another test side; arguments and errors otherwise as in `make`.
 
     By site, those with the most recordings are left out, one at a time, at most `count` of them.
-    Otherwise every window is tested once. Of what is not tested an eighth is validation, as in 7:1.
+    Otherwise every window is tested once, or by block at most once. Of what is not tested an eighth
+    is validation, as in 7:1.
     """
     if by == "site":
         return _left_out(table, labels, seed, count)
     if by not in WAYS or by == "fold":
         raise PecgError(f"There is no cross-validation by {by!r}.")
     _refuse_unknown(table, by)
-    units = _units(table, by)  # (N,)
+    units = _units(table, by, block)  # (N,)
     names, unit_of = np.unique(units, return_inverse=True)
     if len(names) < max(10, 2 * count):
         raise PecgError(
@@ -117,9 +139,41 @@ def several(
         side = np.zeros(len(names), dtype=np.int8)
         side[_divide(rest, carried, _VALIDATION, seed)[1]] = 1
         side[test] = 2
-        splits.append(Split(by, side[unit_of]))
-        check(splits[-1], table)
+        splits.append(_checked(by, side[unit_of], table, block))
     return splits
+
+
+def given(
+    table: pd.DataFrame,
+    labels: npt.NDArray[np.bool_],
+    tested: npt.NDArray[np.bool_],
+    by: str,
+    seed: int,
+) -> Split:
+    """The split that tests where `tested` (N,) is true; an eighth of the other units validates.
+
+    by: file, record, patient or proxy. Arguments and errors otherwise as in `make`; one of them is
+    that a unit is tested in part.
+    """
+    if by not in ("file", "record", "patient", "proxy"):
+        raise PecgError(
+            f"A test side that is given is by file, record, patient or proxy, not {by}."
+        )
+    _refuse_unknown(table, by)
+    side = np.where(tested, 2, 0).astype(np.int8)
+    side[_validating(table, labels, np.flatnonzero(~tested), by, seed, "the test side")] = 1
+    return _checked(by, side, table)
+
+
+def _checked(
+    by: str, side: npt.NDArray[np.int8], table: pd.DataFrame, block: Blocks = USUAL
+) -> Split:
+    split = Split(by, side)
+    if by == "block":
+        apart = blocks.spaced(*_times(table), side, block.gap, NOWHERE)
+        split = Split(by, apart, float(block.gap))
+    check(split, table)
+    return split
 
 
 def _left_out(
@@ -141,17 +195,28 @@ def _left_out(
         if "same" in table.columns:
             side[~tested & table["same"].isin(table["same"][tested]).to_numpy()] = NOWHERE
         rest = np.flatnonzero(side == 0)
-        names, unit_of = np.unique(_units(table.iloc[rest], inner), return_inverse=True)
-        if len(names) < 10:
-            raise PecgError(
-                f"Without {site!r} there are {len(names)} {inner}s left to train on; 10 are needed."
-            )
-        carried = _carried(unit_of, labels[rest])
-        _, validation = _divide(np.arange(len(names)), carried, _VALIDATION, seed)
-        side[rest[np.isin(unit_of, validation)]] = 1
-        splits.append(Split("site", side))
-        check(splits[-1], table)
+        side[_validating(table, labels, rest, inner, seed, repr(site))] = 1
+        splits.append(_checked("site", side, table))
     return splits
+
+
+def _validating(
+    table: pd.DataFrame,
+    labels: npt.NDArray[np.bool_],
+    rest: npt.NDArray[np.intp],
+    by: str,
+    seed: int,
+    without: str,
+) -> npt.NDArray[np.intp]:
+    """The windows of an eighth of the units of the windows `rest`, which are not tested."""
+    names, unit_of = np.unique(_units(table.iloc[rest], by), return_inverse=True)
+    if len(names) < 10:
+        raise PecgError(
+            f"Without {without} there are {len(names)} {by}s left to train on; 10 are needed."
+        )
+    carried = _carried(unit_of, labels[rest])
+    _, validation = _divide(np.arange(len(names)), carried, _VALIDATION, seed)
+    return rest[np.isin(unit_of, validation)]
 
 
 def load(path: Path, table: pd.DataFrame) -> Split:
@@ -161,7 +226,8 @@ def load(path: Path, table: pd.DataFrame) -> Split:
     """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        split = Split(str(stored["by"]), np.array(stored["side"], dtype=np.int8))
+        side = np.array(stored["side"], dtype=np.int8)
+        split = Split(str(stored["by"]), side, float(stored.get("gap", 0.0)))
         same = stored["fingerprint"] == split.fingerprint
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise PecgError(f"The split in {path} cannot be read ({error}); delete it.") from error
@@ -176,8 +242,9 @@ def check(split: Split, table: pd.DataFrame) -> None:
 
     Every window is on a side and every side holds one; a file or record split keeps each
     recording, a patient or fold split each patient, a proxy split each proxy, on one side; and all
-    of these but the first keep recordings with the same samples together. A site split tests whole
-    sites, and nothing of a tested site, no copy of it either, is on another side.
+    of these but the first keep recordings with the same samples together. In a block split the
+    windows of a recording that are on two sides are at least the gap apart. A site split tests
+    whole sites, and nothing of a tested site, no copy of it either, is on another side.
     """
     if split.by not in WAYS:
         raise PecgError(f"No split is called {split.by!r}; there are {', '.join(WAYS)}.")
@@ -186,7 +253,7 @@ def check(split: Split, table: pd.DataFrame) -> None:
             f"This split is of {len(split.side)} windows and there are {len(table)}: "
             "it was made for other windows."
         )
-    known = range(NOWHERE if split.by == "site" else 0, len(SIDES))
+    known = range(NOWHERE if split.by in ("site", "block") else 0, len(SIDES))
     if not np.isin(split.side, known).all():
         raise PecgError(f"The {split.by} split puts a window on no side; delete it.")
     empty = [name for i, name in enumerate(SIDES) if not (split.side == i).any()]
@@ -196,6 +263,15 @@ def check(split: Split, table: pd.DataFrame) -> None:
             "to divide. Use more recordings, or another split."
         )
     if split.by == "window":
+        return
+    if split.by == "block":
+        near = blocks.too_near(*_times(table), split.side, split.gap, NOWHERE)
+        if len(near):
+            one = table.iloc[near[0]]
+            raise PecgError(
+                f"The block split is refused: in recording {one['record']} the window from "
+                f"{one['start']:.3f} s lies within {split.gap:g} s of one on another side."
+            )
         return
     _refuse_unknown(table, split.by)
     if split.by == "site":
@@ -234,13 +310,28 @@ def _refuse_unknown(table: pd.DataFrame, by: str) -> None:
         raise PecgError("This dataset names its patients and has no proxy; split by patient.")
 
 
-def _units(table: pd.DataFrame, by: str) -> npt.NDArray[np.generic]:
+def _times(
+    table: pd.DataFrame,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int_]]:
+    """start and end (N,) of each window, s, and its recording, equal for copies."""
+    if lacking := [name for name in ("start", "end") if name not in table.columns]:
+        raise PecgError(f"These windows have no {' and no '.join(lacking)}; split by record.")
+    start, end = (table[name].to_numpy(dtype=float) for name in ("start", "end"))
+    return start, end, _units(table, "record").astype(int)
+
+
+def _units(table: pd.DataFrame, by: str, block: Blocks = USUAL) -> npt.NDArray[np.generic]:
     """The unit of each window; units that share a recording's samples are one, by most ways."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     if by == "window":
         return np.arange(len(table))
+    if by == "block":
+        if not (block.seconds > 0 and block.gap >= 0):
+            raise PecgError(f"Stretches of {block.seconds:g} s, {block.gap:g} s apart, are none.")
+        start, _, recording = _times(table)
+        return blocks.numbered(start, recording, block.seconds)
     names: npt.NDArray[np.intp] = pd.factorize(table[_UNIT[by]])[0]  # (N,)
     if by in _APART or "same" not in table.columns:
         return names
