@@ -326,20 +326,24 @@ def test_missing_samples_shut_out_their_window_alone(
     assert 2.0 * 5 + made.left_out["seconds"].sum() == pytest.approx(31.0)
 
 
-def test_bad_recordings_are_named_and_the_others_go_on(tmp_path: Path) -> None:
-    names = [f"x00{n}" for n in range(1, 10)] + ["x0010"]
+def test_bad_recordings_are_named_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spans, "_STRETCH", 5.0)
+    names = [f"x00{n}" for n in (*range(1, 10), 11, 10)]
     for name in names[:1] + names[2:]:
         write(tmp_path, name, CHILD)
     write(tmp_path, "x002", (*TWELVE_LEADS, "ABL_uni", "ART"))  # where two electrograms stand
     write(tmp_path, "x003", CHILD, seconds=1.9, marks=[(5, PLUS, "(N")])
     (tmp_path / "x004.atr").unlink()
     (tmp_path / "x005.atr").write_bytes(b"\x01\x02\x03")
-    stored = (tmp_path / "x006.dat").read_bytes()
-    (tmp_path / "x006.dat").write_bytes(stored[: len(stored) // 2])  # found in its last stretch
+    for name in ("x006", "x0010"):  # found when something of it is written already
+        stored = (tmp_path / f"{name}.dat").read_bytes()
+        (tmp_path / f"{name}.dat").write_bytes(stored[: len(stored) * 4 // 5])
     write(tmp_path, "x007", CHILD, marks=[*COURSE, (30_287, PLUS, "(VT"), (40_000, Q, "")])
     write(tmp_path, "x008", CHILD[1:])
     write(tmp_path, "x009", CHILD, marks=[(30_000, PLUS, "(N"), (30_100, N, "")])
-    header = tmp_path / "x0010.hea"
+    header = tmp_path / "x0011.hea"
     header.write_text(header.read_text().replace(" 2000/mV", " 0.001/mV"))
     made = prepare(opened(tmp_path, names), tmp_path / "cache")
     found = {(f.record, f.fault): f.detail for f in made.report.faults if f.fault[:6] != "rhythm"}
@@ -352,13 +356,17 @@ def test_bad_recordings_are_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert found.pop(("x004", "missing")) == "x004.atr is not there"
     assert found.pop(("x005", "unreadable")).startswith("x005.atr")
     assert found.pop(("x006", "unreadable")).startswith("x006")
+    assert found.pop(("x0010", "unreadable")).startswith("x0010")
     assert found.pop(("x007", "annotation outside")) == "2 of 12, as at sample 40,000 of 30,287"
     assert found.pop(("x008", "lead missing")) == "I"
     assert found.pop(("x009", "no window")).startswith("before the first rhythm 30.7 s, shorter")
-    assert "a wrong gain" in found.pop(("x0010", "unreadable"))
+    assert "a wrong gain" in found.pop(("x0011", "unreadable"))
     assert found == {}
-    whole = made.iegm(np.arange(len(made)))  # what a bad recording had written is gone again
+    # what a bad recording had written is gone again
+    whole = made.iegm(np.arange(len(made)))
     np.testing.assert_array_equal(whole[: len(made) // 2], whole[len(made) // 2 :])
+    stored = tmp_path / "cache" / made.key / "iegm.i16"
+    assert stored.stat().st_size == 2 * made.iegm_steps.size
 
 
 def test_nothing_left_and_another_dataset(one: Callable[..., Dataset], tmp_path: Path) -> None:
@@ -384,7 +392,7 @@ def test_found_again_and_made_anew_when_damaged(
     monkeypatch.setattr(segments, "_make", made)
     said: list[str] = []
     monkeypatch.setattr(prepared.progress, "say", said.append)
-    for count, name in enumerate(segments._FILES, 1):
+    for count, name in enumerate(("ecg.i16", "mask.npy", "left_out.csv"), 1):
         path = cache / first.key / name
         stored = path.read_bytes()
         path.write_bytes(stored[:-1] + bytes([stored[-1] ^ 1]))
@@ -401,6 +409,14 @@ def test_an_annotation_that_changes_is_another_key(
 ) -> None:
     keys = [prepare(one(marks=marks), tmp_path / "cache").key for marks in (COURSE, COURSE[:-1])]
     assert keys[0] != keys[1]
+
+
+def test_a_part_of_the_records_is_another_key(folder: Path, tmp_path: Path) -> None:
+    dataset, keys = open_dataset("leipzig", folder), set()
+    for name in ("x001", "x102"):
+        part = dataset.only((dataset.table["record"] == name).to_numpy())
+        keys.add(prepare(part, tmp_path, fingerprint="of the whole folder").key)
+    assert len(keys) == 2
 
 
 def test_records_of_the_twin(tmp_path: Path) -> None:
