@@ -4,15 +4,11 @@ A prepared set is a folder of five files: the windows as int16 (windows, leads, 
 of each lead of each window in mV a step, a table with one row a window, a manifest with the
 settings and the quality report, and the checksums of these four. The folder's name is a key over
 the contents of the dataset's files and the settings, so that an equal request finds it again and a
-changed file never does. It is written beside its place and moved there whole: of two processes
-that prepare the same windows at once, the second finds the first one's folder and leaves it. A
-folder whose checksums do not hold is made again.
+changed file never does. `prepared.py` makes it, whole or not at all.
 """
 
 import json
 import os
-import shutil
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,18 +19,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import files, progress, signal
-from pecg_utils.data import quality
+from pecg_utils.data import prepared, quality
 from pecg_utils.data.quality import Fault, Report, check
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 
 _LAYOUT = 3  # part of the key; raise it when the files' layout changes
 _FILES = ("windows.i16", "gain.npy", "table.csv", "manifest.json")
-_TRIES = 5  # at a folder that other processes mend too
 _THREADS = 2  # numpy leaves the interpreter to the other one while it reckons
 _AHEAD = 64  # recordings read before they are written: what bounds the memory
 _LEAST_SECONDS = 1.0  # of a recording of which the whole is one window
-_LEAST_MV = 1e-6  # a window's peak is taken as at least this: a lead of zeros needs a gain too
 
 
 @dataclass(frozen=True)
@@ -125,18 +119,12 @@ def prepare(dataset: Dataset, settings: Settings, cache: Path, fingerprint: str 
     key = files.fingerprint(
         [fingerprint, records, json.dumps(asdict(settings), sort_keys=True), str(_LAYOUT)]
     )
-    folder = cache / key
-    for _ in range(_TRIES):
-        if folder.is_dir() and not _is_whole(folder):
-            progress.say(f"The windows in {folder} are damaged; they are made again.")
-            shutil.rmtree(folder, ignore_errors=True)
-        if not folder.is_dir():
-            _make(dataset, settings, folder)
-        try:
-            return _load(dataset, settings, folder)
-        except FileNotFoundError:  # another process found it damaged at the same time
-            continue
-    raise PecgError(f"{folder} is being taken away while it is read; run again.")
+    return prepared.find_or_make(
+        cache / key,
+        _FILES,
+        lambda scratch: _make(dataset, settings, scratch),
+        lambda folder: _load(dataset, settings, folder),
+    )
 
 
 def _make(dataset: Dataset, settings: Settings, folder: Path) -> None:
@@ -146,34 +134,28 @@ def _make(dataset: Dataset, settings: Settings, folder: Path) -> None:
     starts: list[float] = []
     gains: list[npt.NDArray[np.float32]] = []
     faults: list[Fault] = []
-    with files.whole(folder) as scratch:
-        scratch.mkdir(parents=True)
-        with (scratch / "windows.i16").open("wb") as out:
-            for row, cut, digest, found in _cut_each(dataset, settings):
-                faults += found
-                if cut is None:
-                    continue
-                record = str(dataset.table["record"].iat[row])
-                if (known := first.setdefault(digest, record)) != record:
-                    faults.append(Fault(record, "duplicate", f"the samples of {known}", False))
-                peak = np.maximum(np.abs(cut).max(axis=2), _LEAST_MV)  # (n, L)
-                gain = (peak / 32767).astype(np.float32)
-                steps = np.rint(cut / gain[:, :, None]).astype("<i2")  # (n, L, T)
-                out.write(steps.tobytes())  # not tofile, whose error hides that the disk is full
-                gains.append(gain)
-                rows += [row] * len(cut)
-                same += [digest.hex()] * len(cut)
-                starts += [i * settings.seconds for i in range(len(cut))]
-        report = Report(len(dataset.table), tuple(faults))
-        if not rows:
-            raise PecgError(_nothing_left(dataset, report))
-        (scratch / "gain.npy").write_bytes(files.array_bytes(np.concatenate(gains)))
-        index = pd.DataFrame({"row": rows, "start": starts, "same": same})
-        index.to_csv(scratch / "table.csv", index=False)
-        manifest = {"settings": asdict(settings), "report": report.as_json()}
-        (scratch / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-        checksums = {name: _checksum(scratch / name) for name in _FILES}
-        (scratch / "checksums.json").write_text(json.dumps(checksums), encoding="utf-8")
+    with (folder / "windows.i16").open("wb") as out:
+        for row, cut, digest, found in _cut_each(dataset, settings):
+            faults += found
+            if cut is None:
+                continue
+            record = str(dataset.table["record"].iat[row])
+            if (known := first.setdefault(digest, record)) != record:
+                faults.append(Fault(record, "duplicate", f"the samples of {known}", False))
+            steps, gain = prepared.to_steps(cut)  # (n, L, T), (n, L)
+            out.write(steps.tobytes())  # not tofile, whose error hides that the disk is full
+            gains.append(gain)
+            rows += [row] * len(cut)
+            same += [digest.hex()] * len(cut)
+            starts += [i * settings.seconds for i in range(len(cut))]
+    report = Report(len(dataset.table), tuple(faults))
+    if not rows:
+        raise PecgError(prepared.nothing_left(dataset, report))
+    (folder / "gain.npy").write_bytes(files.array_bytes(np.concatenate(gains)))
+    index = pd.DataFrame({"row": rows, "start": starts, "same": same})
+    index.to_csv(folder / "table.csv", index=False)
+    manifest = {"settings": asdict(settings), "report": report.as_json()}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def _cut_each(
@@ -204,31 +186,6 @@ def _cut_each(
             made for start in todo[::_AHEAD] for made in pool.map(cut, todo[start : start + _AHEAD])
         )
         yield from progress.track(cuts, len(todo), f"preparing windows of {dataset.name}")
-
-
-def _nothing_left(dataset: Dataset, report: Report) -> str:
-    first = next(f for f in report.faults if f.excluded)
-    reasons = ", ".join(f"{fault} {count}" for fault, count in report.counts().items())
-    return (
-        f"No recording of {dataset.root} is left: {len(report.excluded)} of {report.checked} are "
-        f"shut out ({reasons}); the first is {first.record}, {first.fault}: {first.detail}."
-    )
-
-
-def _checksum(path: Path) -> int:
-    total = 0
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            total = zlib.crc32(chunk, total)
-    return total
-
-
-def _is_whole(folder: Path) -> bool:
-    try:
-        checksums = json.loads((folder / "checksums.json").read_text(encoding="utf-8"))
-        return bool(checksums == {name: _checksum(folder / name) for name in _FILES})
-    except (OSError, ValueError):
-        return False
 
 
 def _load(dataset: Dataset, settings: Settings, folder: Path) -> Windows:
