@@ -169,7 +169,10 @@ def forest(rows: pd.DataFrame, metrics: Sequence[str] = ("auroc", "f1")) -> "Fig
             panel.axvline(0.5, color=GREY, linestyle=":")
             panel.set_xlim(min(0.4, float(np.nanmin(chosen["low"].fillna(0.4)))), 1.0)
         else:
-            panel.set_xlim(0, None if metric == "hamming_loss" else 1.0)
+            lowest = min(0.0, float(np.nanmin(chosen[["low", "value"]].fillna(0.0).to_numpy())))
+            panel.set_xlim(1.1 * lowest, None if metric == "hamming_loss" else 1.0)
+            if lowest < 0:
+                panel.axvline(0, color=GREY, linestyle=":")
     return figure
 
 

@@ -174,8 +174,15 @@ def _by_site(record: dict[str, Any], folder: Path) -> list[str]:
                 lambda: challenge_plots.paired(table, WORDS[metric], chance, EVERYWHERE),  # noqa: B023
             )
         )
+    if parts:
+        said = (
+            "Each site by itself: orange, by models that had other recordings of the site in "
+            "training; blue, by models that had none. All were taught equally many."
+        )
+        parts.insert(0, said)
     if "parts" in held:
-        parts.append(markdown(held["parts"]))
+        said = "One part of the model changed at a time: the change less the whole model."
+        parts += [said, markdown(held["parts"]), "All trials of the record:"]
     return parts
 
 

@@ -224,3 +224,19 @@ def test_bands_of_age(count):
     )
     (panel,) = draw(plots.bands(table))
     assert len(panel.get_yticklabels()) == count
+
+
+def test_a_score_below_zero_is_inside_the_panel():
+    rows = pd.DataFrame(
+        {
+            "name": ["a", "b"] * 2,
+            "metric": ["auroc"] * 2 + ["challenge_score"] * 2,
+            "value": [0.6, 0.7, -0.2, 0.3],
+            "low": [0.5, 0.6, -0.4, 0.2],
+            "high": [0.7, 0.8, -0.1, 0.4],
+        }
+    )
+    _, panel = plots.forest(rows, ("auroc", "challenge_score")).axes
+    assert panel.get_xlim()[0] < -0.4
+    _, panel = plots.forest(rows[rows["name"] == "b"], ("auroc", "challenge_score")).axes
+    assert panel.get_xlim()[0] == 0
