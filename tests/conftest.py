@@ -94,3 +94,26 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a disk to fill it is not allowed here")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture
+def drawn_and_closed() -> Iterator[None]:
+    """No figure stays open, or the notebook would show it a second time."""
+    from matplotlib import pyplot
+
+    yield
+    left = pyplot.get_fignums()
+    pyplot.close("all")
+    assert left == []
+
+
+@pytest.fixture
+def seeded_on_one_thread() -> Iterator[None]:
+    """At small sizes two threads gain nothing, and on a busy machine wait for each other."""
+    import torch
+
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,6 +1,5 @@
 """The model of two signals: what each mask shuts out, one branch alone, one clock, its refusals."""
 
-from collections.abc import Iterator
 from math import nan
 
 import pytest
@@ -14,13 +13,7 @@ from pecg_utils.models.agcacl import BRANCHES, Agcacl, GatedSum
 SMALL = {"channels": (8, 8, 16, 16), "heads": 2, "feedforward": 32, "depth": 1}
 
 
-@pytest.fixture(autouse=True)
-def _seeded_on_one_thread() -> Iterator[None]:
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("seeded_on_one_thread")
 
 
 def small(**sizes: object) -> Agcacl:

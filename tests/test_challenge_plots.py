@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from pecg_utils import challenge_plots, challenge_score
@@ -19,13 +18,7 @@ from pecg_utils.plots import OURS, SOUND
 NAN = math.nan
 
 
-@pytest.fixture(autouse=True)
-def drawn_and_closed():
-    """No figure stays open, or the notebook would show it a second time."""
-    yield
-    left = pyplot.get_fignums()
-    pyplot.close("all")
-    assert left == []
+pytestmark = pytest.mark.usefixtures("drawn_and_closed")
 
 
 def draw(figure):

@@ -3,7 +3,6 @@
 import inspect
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -28,14 +27,7 @@ SMALL: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _seeded_on_one_thread() -> Iterator[None]:
-    """At these sizes two threads gain nothing, and on a busy machine wait for each other."""
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("seeded_on_one_thread")
 
 
 def small(name: str, leads: int = 12, classes: int = 5, samples: int = 300) -> nn.Module:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from pecg_utils import plots
@@ -17,19 +16,13 @@ from pecg_utils.trial import Outcome, Protocol
 NAN = math.nan
 
 
-@pytest.fixture(autouse=True)
-def drawn_and_closed():
-    """No figure stays open, or the notebook would show it a second time."""
-    yield
-    left = pyplot.get_fignums()
-    pyplot.close("all")
-    assert left == []
+pytestmark = pytest.mark.usefixtures("drawn_and_closed")
 
 
 def draw(figure):
     """Draw it for real, and give its axes, each with a word at its x axis."""
     assert isinstance(figure, Figure)
-    figure.canvas.draw()
+    figure.draw_without_rendering()  # a closed figure's canvas draws nothing
     assert all(axis.get_xlabel() for axis in figure.axes)
     return figure.axes
 

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,14 +14,7 @@ from pecg_utils.models.cnn_ecg_mamba import Answer, Places
 from pecg_utils.models.selective_scan import selective_scan
 from pecg_utils.models.vim import CORES, DropPath, VimBlock, VimLayer
 
-
-@pytest.fixture(autouse=True)
-def _seeded_on_one_thread() -> Iterator[None]:
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("seeded_on_one_thread")
 
 
 def recurrence(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:

@@ -7,20 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from pecg_utils import state_plots, states
 from pecg_utils.data import open_dataset
 
-
-@pytest.fixture(autouse=True)
-def drawn_and_closed():
-    """No figure stays open, or the notebook would show it a second time."""
-    yield
-    left = pyplot.get_fignums()
-    pyplot.close("all")
-    assert left == []
+pytestmark = pytest.mark.usefixtures("drawn_and_closed")
 
 
 @pytest.fixture(scope="module")
