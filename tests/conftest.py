@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pecg_utils import places
 from pecg_utils.data import open_dataset
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS, Dataset
 from pecg_utils.twins import zzu
@@ -117,3 +118,11 @@ def seeded_on_one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project: no run, no kept record, no page."""
+    monkeypatch.setattr(places, "PROJECT", tmp_path)
+    monkeypatch.delenv("PECG_WORK", raising=False)
+    return tmp_path
