@@ -76,8 +76,8 @@ def intervals(
     truth, given = checked(targets, probabilities)  # both (N, C)
     names = label_names(labels, truth.shape[1])
     table = scores(truth, given, threshold, labels=names)
-    patients = _patient_codes(groups, len(truth))  # (N,)
-    of = None if parts is None else _patient_codes(parts, len(truth))  # (N,)
+    patients = patient_codes(groups, len(truth))  # (N,)
+    of = None if parts is None else patient_codes(parts, len(truth))  # (N,)
     if of is not None:  # what scikit-learn reckons over all records is not asked for
         whole = np.ones((len(truth), 1), dtype=np.int32)
         areas = resampled(truth, given, whole, threshold, of)[3:, :, 0]  # (2, C)
@@ -93,12 +93,7 @@ def intervals(
         weights = resample_weights(patients, resamples, seed)  # (N, R)
         drawn = resampled(truth, given, weights, threshold, of)  # (M, C, R)
         rows = np.concatenate([drawn, macro(drawn.swapaxes(0, 1))[:, None]], axis=1)
-        tail = (1 - level) / 2
-        for i, row in enumerate(rows.reshape(len(table), resamples)):
-            values = row[np.isfinite(row)]
-            defined[i] = len(values)
-            if len(values):
-                limits[i] = np.quantile(values, [tail, 1 - tail])
+        limits, defined = middle(rows.reshape(len(table), resamples), level)
 
     return pd.DataFrame(
         {
@@ -122,14 +117,49 @@ def resample_weights(
 
     Raises ValueError for missing values among `groups`.
     """
-    patients = _patient_codes(groups, len(groups))  # (N,)
-    count = int(patients.max()) + 1
+    patients = patient_codes(groups, len(groups))  # (N,)
+    weights: NDArray[np.int32] = draws(int(patients.max()) + 1, resamples, seed)[patients]  # (N, R)
+    return weights
+
+
+def draws(count: int, resamples: int, seed: int) -> NDArray[np.int32]:
+    """How often each of `count` patients is in each resample of as many, (P, R).
+
+    A row a patient, in the order of `patient_codes`.
+    """
     generator = np.random.default_rng(seed)
     drawn = np.empty((resamples, count), dtype=np.int32)  # (R, P)
     for resample in drawn:
         resample[:] = np.bincount(generator.integers(count, size=count), minlength=count)
-    weights: NDArray[np.int32] = np.ascontiguousarray(drawn.T)[patients]  # (N, R)
-    return weights
+    return np.ascontiguousarray(drawn.T)
+
+
+def middle(drawn: Floats, level: float = 0.95) -> tuple[Floats, NDArray[np.int64]]:
+    """The ends (K, 2) of the middle `level` of each row of `drawn` (K, R), and how many count (K,).
+
+    Only finite values count; the ends are NaN where a row has none.
+    """
+    limits = np.full((len(drawn), 2), np.nan)
+    defined = np.isfinite(drawn).sum(axis=1)  # (K,)
+    tail = (1 - level) / 2
+    for i in np.flatnonzero(defined):
+        limits[i] = np.quantile(drawn[i][np.isfinite(drawn[i])], [tail, 1 - tail])
+    return limits, defined
+
+
+def patient_codes(
+    groups: Sequence[Hashable] | NDArray[np.generic] | pd.Series, n_records: int
+) -> NDArray[np.intp]:
+    """The patients of `groups` as numbers from 0 in order of appearance, (N,).
+
+    Raises ValueError where they are not one for each of `n_records`, or one is missing.
+    """
+    codes: NDArray[np.intp] = pd.factorize(pd.Index(groups))[0]
+    if len(codes) != n_records or n_records == 0:
+        raise ValueError(f"{len(codes)} groups for {n_records} records: one a record is needed")
+    if (codes < 0).any():
+        raise ValueError(f"{(codes < 0).sum()} records have no patient in groups")
+    return codes
 
 
 def resampled(
@@ -189,18 +219,6 @@ def _joined(found: list[tuple[Floats, Floats, Floats, Floats]]) -> tuple[Floats,
     area = np.nansum(area * pairs, axis=0) / np.maximum(pairs.sum(axis=0), 1) * lacking
     mean = np.nansum(mean * held, axis=0) / np.maximum(held.sum(axis=0), 1) * lacking
     return area, mean
-
-
-def _patient_codes(
-    groups: Sequence[Hashable] | NDArray[np.generic] | pd.Series, n_records: int
-) -> NDArray[np.intp]:
-    """The patients of `groups` as numbers from 0 in order of appearance, (N,)."""
-    codes: NDArray[np.intp] = pd.factorize(pd.Index(groups))[0]
-    if len(codes) != n_records or n_records == 0:
-        raise ValueError(f"{len(codes)} groups for {n_records} records: one a record is needed")
-    if (codes < 0).any():
-        raise ValueError(f"{(codes < 0).sum()} records have no patient in groups")
-    return codes
 
 
 class _Ranking:

@@ -25,11 +25,15 @@ HAMMING, ALL_ZERO, F1 = "hamming_loss", "hamming_loss_all_zero", "f1"
 AUROC, AVERAGE_PRECISION = "auroc", "average_precision"
 METRICS = (HAMMING, ALL_ZERO, F1, AUROC, AVERAGE_PRECISION)
 MACRO = "macro"
-WORDS = {  # what people call the macro value of each; the last is of challenge_score.py
+WORDS = {  # what people call the macro value of each; the last are of one_label and challenge_score
     AUROC: "macro AUROC",
     AVERAGE_PRECISION: "macro average precision",
     F1: "macro F1",
     HAMMING: "Hamming loss",
+    "top1": "top-1 accuracy",
+    "precision": "macro precision",
+    "recall": "macro recall",
+    "f2": "macro F2",
     "challenge_score": "Challenge score",
 }
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import bootstrap, challenge_score, challenge_thresholds
+from pecg_utils import one_label as single
 from pecg_utils.data.recording import people, sites
 from pecg_utils.metrics import METRICS, WORDS, macro
 from pecg_utils.trial import Outcome
@@ -84,15 +85,30 @@ def by_site(
 
 
 def difference(
-    first: Outcome, second: Outcome, metric: str = "auroc", resamples: int = 1000
+    first: Outcome,
+    second: Outcome,
+    metric: str = "auroc",
+    resamples: int = 1000,
+    *,
+    one_label: bool = False,
 ) -> tuple[float, float, float]:
     """The macro metric of `first` less that of `second`, and the ends of its interval.
 
-    On the windows that both tested. The ends are NaN with fewer than two patients.
+    On the windows that both tested. The ends are NaN with fewer than two patients. `metric` is of
+    metrics.METRICS or one_label.METRICS; F1, which is of both, is that of one class a window where
+    `one_label` is set.
+
+    Raises ValueError where a metric of one class a window is asked for and the labels or the
+    answers of a window are not of exactly one, or the labels of the two differ.
     """
     a, b = _shared([first, second])
-    parts = np.unique(_parts([first, second], [a, b]), return_inverse=True)[1]
     who = people(first.about.iloc[a])
+    if metric in single.METRICS and (one_label or metric not in METRICS):
+        if not np.array_equal(first.targets[a], second.targets[b]):
+            raise ValueError("the two trials give their windows different labels")
+        answers, others = _chosen(first.answers[a]), _chosen(second.answers[b])
+        return single.difference(first.targets[a], answers, others, who, metric, resamples)
+    parts = np.unique(_parts([first, second], [a, b]), return_inverse=True)[1]
     place = METRICS.index(metric)
     whole = np.ones((len(a), 1), dtype=np.int32)  # (n, 1)
     drawn = bootstrap.resample_weights(who, resamples, seed=0)  # (n, R)
@@ -105,10 +121,9 @@ def difference(
             for o, rows in ((first, a), (second, b))
         ]
         values.append(of_each[0] - of_each[1])
-    found = values[1][np.isfinite(values[1])]
-    if who.nunique() < 2 or not len(found):
+    if who.nunique() < 2:
         return float(values[0][0]), float("nan"), float("nan")
-    low, high = np.quantile(found, [0.025, 0.975])
+    low, high = bootstrap.middle(values[1][None])[0][0]
     return float(values[0][0]), float(low), float(high)
 
 
@@ -163,6 +178,14 @@ def thresholds(outcome: Outcome, weights: pd.DataFrame, resamples: int = 1000) -
 
 def _exact(outcome: Outcome, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
     return outcome.probabilities[rows].astype(np.float64)
+
+
+def _chosen(answers: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """The one class that each window is answered with, (n,), of answers (n, C)."""
+    wrong = int((answers.sum(axis=1) != 1).sum())
+    if wrong:
+        raise ValueError(f"{wrong} of {len(answers)} windows are not answered with one class")
+    return np.asarray(answers.argmax(axis=1))
 
 
 def _shared(outcomes: list[Outcome]) -> list[npt.NDArray[np.intp]]:

@@ -36,7 +36,7 @@ ORDER = [
     ["subgroups"],
     ["trial", "likeness"],
     ["challenge_thresholds"],
-    ["challenge_score"],
+    ["challenge_score", "one_label"],
     ["diagrams", "bootstrap", "machine", "states"],
     ["train", "metrics"],
     ["chapters", "contrastive", "keys", "losses", "measure", "models", "data", "twins"],
