@@ -57,17 +57,6 @@ def intervals(
     class.
     """
     truth, given = checked(targets, probabilities)  # both (N, C)
-    _check_one_a_row(truth)
-    ranked = bootstrap.intervals(
-        truth,
-        given,
-        groups,
-        resamples=resamples,
-        seed=seed,
-        level=level,
-        labels=labels,
-        parts=parts,
-    )
     answers = given.argmax(axis=1)  # (N,)
     patients = bootstrap.patient_codes(groups, len(truth))  # (N,)
     count = int(patients.max()) + 1
@@ -90,6 +79,16 @@ def intervals(
             "positives": np.tile(np.append(truth.sum(axis=0), len(truth)), len(METRICS)),
         },
         index=pd.MultiIndex.from_product([METRICS, names], names=["metric", "label"]),
+    )
+    ranked = bootstrap.intervals(
+        truth,
+        given,
+        groups,
+        resamples=resamples,
+        seed=seed,
+        level=level,
+        labels=labels,
+        parts=parts,
     )
     return pd.concat([decided, ranked.loc[[AUROC, AVERAGE_PRECISION]]])
 
@@ -167,7 +166,7 @@ def scores_of(counts: NDArray[np.floating] | NDArray[np.integer]) -> Floats:
     """Every metric of every class and, last, its macro value, (M, C + 1, R), M as in `METRICS`.
 
     `counts` (C, C, R): true class, answered class, resample. A class without a window in a resample
-    is NaN there and left out of the means, and one without any is left out everywhere (*ours*;
+    is NaN there and left out of the mean; one that never has any is left out everywhere (*ours*;
     scikit-learn would keep it where it is answered).
     """
     windows = counts.sum(axis=1, dtype=np.float64)  # (C, R)

@@ -120,8 +120,8 @@ def test_the_interval_holds_the_middle_of_the_resamples():
 def test_the_table_is_that_of_the_bootstrap_and_ends_with_its_areas():
     targets, scores, who = made_up(120, 3)
     parts = np.arange(120) % 2
-    found = intervals(targets, scores, who, resamples=30, parts=parts)
-    whole = bootstrap.intervals(targets, scores, who, resamples=30, parts=parts)
+    more = {"resamples": 30, "seed": 3, "level": 0.8, "labels": list("abc"), "parts": parts}
+    found, whole = (by(targets, scores, who, **more) for by in (intervals, bootstrap.intervals))
     areas = ["auroc", "average_precision"]
     pd.testing.assert_frame_equal(found.loc[areas], whole.loc[areas])
     assert found.index.get_level_values(0).unique().tolist() == [*METRICS, *areas]

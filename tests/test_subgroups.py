@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pecg_utils import challenge_score, subgroups
+from pecg_utils.bootstrap import resample_weights
 from pecg_utils.data.recording import TWELVE_LEADS
 from pecg_utils.subgroups import EVERYWHERE, by_site, difference, differences
 from pecg_utils.trial import Outcome, Protocol
@@ -118,6 +119,12 @@ def test_a_difference_is_of_the_same_recordings_and_draws_the_same_patients():
     assert low < value < high
     assert difference(POOR, GOOD, resamples=200) == pytest.approx((-value, -high, -low))
     assert difference(GOOD, GOOD, resamples=50) == (0.0, 0.0, 0.0)
+    order = np.array(sorted(numbers, key=lambda i: (GOOD.about["site"][i], f"R{i}")))
+    weights = resample_weights(order // 2, 200, seed=0)
+    wrong = [(o.targets != (o.probabilities >= 0.5)).mean(axis=1) for o in (GOOD, POOR)]
+    apart = wrong[0][order] - wrong[1][rows_of(POOR, order)]
+    ends = np.quantile(apart @ weights / weights.sum(axis=0), [0.025, 0.975])
+    assert difference(GOOD, POOR, "hamming_loss", 200)[1:] == pytest.approx(tuple(ends))
     # of two alike trials the interval is narrower than the two intervals side by side
     near = outcome(0.4)
     near.probabilities[::7] += 0.001
