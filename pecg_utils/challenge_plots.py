@@ -10,7 +10,7 @@ import pandas as pd
 from pecg_utils.challenge_score import NORMAL
 from pecg_utils.data.recording import Dataset
 from pecg_utils.data.recording import sites as places
-from pecg_utils.plots import GREY, INK, OURS, SOUND, canvas
+from pecg_utils.plots import GREY, INK, OURS, SOUND, canvas, outlined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ def weights(table: pd.DataFrame, words: Mapping[str, str] | None = None) -> "Fig
     panel.set_xticks(places, order, rotation=90, fontsize=8)
     panel.set_yticks(places, [_named(name, words) for name in order], fontsize=7.5)
     panel.set(xlabel="the answer", ylabel="the truth")
-    _outlined(panel, len(order))
+    outlined(panel, len(order))
     figure.colorbar(image, shrink=0.6, pad=0.02).set_label("what a wrong answer earns")
     low, high = np.nanmin(wrong), np.nanmax(wrong)
     panel.set_title(f"wrong answers earn {low:g} to {high:g}", loc="left", fontsize=11)
@@ -125,7 +125,7 @@ def sites(dataset: Dataset) -> "Figure":
     panel.set_xticks(range(len(heads)), heads, fontsize=8)
     panel.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
     panel.set_xlabel(f"{where.name}, and its recordings")
-    _outlined(panel, len(counts), len(recordings))
+    outlined(panel, len(counts), len(recordings))
     bar = figure.colorbar(image, shrink=0.5, pad=0.02)
     ticks = [tick for tick in (1, 3, 10, 30, 100, 300, 1000, 10_000) if tick <= values.max()]
     bar.set_ticks(ticks or [1], labels=[f"{tick:,}" for tick in ticks or [1]], minor=False)
@@ -178,13 +178,3 @@ def _named(name: str, words: Mapping[str, str] | None) -> str:
     if words is None or name not in words:
         return name
     return f"{words[name].split(' or ')[0]} [{name}]"
-
-
-def _outlined(axis: "Axes", rows: int, columns: int | None = None) -> None:
-    """White lines between the cells of a heat map, and no frame."""
-    axis.set_xticks(np.arange((columns or rows) + 1) - 0.5, minor=True)
-    axis.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
-    axis.grid(which="minor", color="white", linewidth=0.6)
-    axis.tick_params(which="minor", length=0)
-    axis.tick_params(which="major", length=0)
-    axis.spines[:].set_visible(False)

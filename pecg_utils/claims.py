@@ -20,16 +20,33 @@ NEAR_POINTS = 2.0  # of per cent
 
 
 class Claim(BaseModel):
-    """One number that a paper reports. unit: "%" where the paper gives per cent. year: of the
-    Challenge's release that it is of."""
+    """One number that a paper reports. unit: "%" where the paper gives per cent.
+
+    year: of the Challenge's release that it is of. version: of the paper, where versions differ.
+    cohort: as in protocol.Protocol; by default all recordings with these leads. gain: whether the
+    number is a distance to the strongest of the paper's baselines.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     model: str
     leads: int
-    metric: Literal["hamming_loss", "f1", "auroc", "average_precision", "challenge_score"]
+    metric: Literal[
+        "hamming_loss",
+        "f1",
+        "auroc",
+        "average_precision",
+        "challenge_score",
+        "top1",
+        "precision",
+        "recall",
+        "f2",
+    ]
     year: int | None = None
+    version: str | None = None
+    cohort: str = ""
+    gain: bool = False
     value: float
     unit: Literal["", "%"] = ""
     read: str
@@ -82,18 +99,20 @@ def verdict(claim: Claim, value: float, low: float, high: float, kind: str) -> t
 def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
     """One row a claim: what the paper says, and what the run of `record` measured.
 
-    Columns: claim, model, leads, year, metric, unit, claimed, value, low, high (the paper's
-    protocol), sound, sound_low, sound_high, data, verdict, why, key, read. What was not measured is
-    NaN.
+    Columns: claim, model, leads, year, version, gain, metric, unit, claimed, value, low, high (the
+    paper's protocol), sound, sound_low, sound_high, data, verdict, why, key, read. What was not
+    measured is NaN.
     """
     paper = load(chapter)
     rows = []
     for claim in paper.claims:
         factor = 100.0 if claim.unit == "%" else 1.0
         same = record["data"][0]["dataset"] == paper.dataset
-        asked = record.get("parameters", {}).get("year", claim.year) == claim.year
-        ours = _score(record, claim, paper.protocol) if same and asked else None
-        sound = _score(record, claim, paper.sound) if same and asked else None
+        given = record.get("parameters", {})
+        asked = given.get("year", claim.year) == claim.year and given.get("grouped", True)
+        asked = same and asked and not claim.gain
+        ours = _score(record, claim, paper.protocol) if asked else None
+        sound = _score(record, claim, paper.sound) if asked else None
         value, low, high = (float("nan"),) * 3
         kind = record["data"][0]["kind"]
         said = ("not comparable", "not measured in this run")
@@ -104,12 +123,16 @@ def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
                 said = ("not comparable", "a smaller model than the paper's")
         elif not same:
             said = ("not comparable", "another dataset")
+        elif claim.gain:
+            said = ("not comparable", "the paper's baselines are not known here")
         rows.append(
             {
                 "claim": claim.id,
                 "model": claim.model,
                 "leads": claim.leads,
                 "year": claim.year,
+                "version": claim.version,
+                "gain": claim.gain,
                 "metric": claim.metric,
                 "unit": claim.unit,
                 "claimed": claim.value,
@@ -134,10 +157,15 @@ def shown(chapter: str, joined: pd.DataFrame) -> pd.DataFrame:
     paper = load(chapter)
     percent = joined["unit"] == "%"
     metric = joined["metric"].map(WORDS) + np.where(percent, " (%)", "")
-    years = joined["year"].notna().all()
+    metric += np.where(joined["gain"].astype(bool), ", gain over the strongest baseline", "")
+    of = {"leads": joined["leads"]}
+    if joined["year"].notna().all():
+        of = {"release": joined["year"].astype(int)}
+    elif joined["version"].notna().all():
+        of = {"version": joined["version"]}
     table = pd.DataFrame(
         {
-            **({"release": joined["year"].astype(int)} if years else {"leads": joined["leads"]}),
+            **of,
             "metric": metric,
             "paper": joined["claimed"].astype(str),
             paper.published: _in_words(joined, "value", "low", "high", percent),
@@ -148,6 +176,23 @@ def shown(chapter: str, joined: pd.DataFrame) -> pd.DataFrame:
     )
     table.index = pd.Index(joined["model"].to_numpy())  # without a name, which would take a line
     return table
+
+
+def versions(chapter: str) -> pd.DataFrame:
+    """What a paper reports in each of its versions, side by side; "not found" where it was not."""
+    rows = [
+        {
+            "metric": WORDS[claim.metric]
+            + (", gain over the strongest baseline" if claim.gain else ""),
+            "version": claim.version,
+            "value": f"{'+' if claim.gain else ''}{claim.value}{'' if claim.gain else claim.unit}",
+        }
+        for claim in load(chapter).claims
+    ]
+    listed = pd.DataFrame(rows)
+    order = listed["metric"].drop_duplicates()
+    table = listed.pivot(index="metric", columns="version", values="value").loc[order]
+    return table.fillna("not found").rename_axis(index=None, columns=None)
 
 
 def _in_words(
@@ -173,18 +218,20 @@ def interval(value: float, low: float, high: float, digits: int = 3) -> str:
 def _score(
     record: dict[str, Any], claim: Claim, wanted: dict[str, str]
 ) -> tuple[float, float, float, str] | None:
-    """The claim's metric in the trial that follows `wanted`: value, low, high, kind of data."""
-    for trial in record["trials"]:
+    """The claim's metric in the trial that follows `wanted`: value, low, high, kind of data.
+
+    Of several, one that was taught all that it could be.
+    """
+    for trial in sorted(record["trials"], key=lambda trial: bool(trial["protocol"].get("most"))):
         protocol = trial["protocol"]
+        other = ("changes", "windows", "loss", "repeat")
         fits = (
             protocol["model"] == claim.model
-            and protocol["cohort"] == f"{claim.leads}-lead"
+            and protocol["cohort"] == (claim.cohort or f"{claim.leads}-lead")
             and len(protocol["leads"]) == claim.leads
             and protocol["labels"] == "real"
             and protocol["antialias"]
-            and not protocol.get("changes")
-            and not protocol.get("windows")
-            and not (protocol.get("most") and protocol["split"] != "site")
+            and not any(protocol.get(name) for name in other)
             and "trained_on" not in trial
             and all(protocol[name] == value for name, value in wanted.items())
         )

@@ -202,7 +202,7 @@ class Terms:
 _PLAIN = Terms(align=0, separate=0, phi=False, psi=False)
 ABLATION = {
     "CE": _PLAIN,
-    "CE, class-balanced": replace(_PLAIN, balanced=True),
+    "balanced CE": replace(_PLAIN, balanced=True),
     "CE + SupCon": replace(_PLAIN, supcon=0.5),
     "CE + align": replace(_PLAIN, align=0.5),
     "+ phi": replace(_PLAIN, align=0.5, phi=True),

@@ -24,10 +24,10 @@ def beats(examples: Sequence[Stretch]) -> "Figure":
 
     Dotted: the QRS onsets. Orange: the activations of the atria along the coronary sinus. The
     arrows are the intervals between them, AV in sinus rhythm and VA in the others. examples: as
-    `electrograms.examples` gives them. Raises ValueError when there is none.
+    `electrograms.examples` gives them; without any, that is what the figure says.
     """
     if not examples:
-        raise ValueError("there is no stretch to draw")
+        return _none()
     columns = min(2, len(examples))
     rows = -(-len(examples) // columns)
     figure, panels = canvas(10, 0.6 + 4.3 * rows, rows, columns)
@@ -125,6 +125,13 @@ def reading(stretch: Stretch) -> str:
     return f"{stretch.recording}: atria {np.median(there):.0f} ms {side} the QRS onset{end}"
 
 
+def _none() -> "Figure":
+    figure, (panel,) = canvas(10, 0.8)
+    panel.set_axis_off()
+    panel.text(0.5, 0.5, "These recordings have no electrograms.", ha="center", color=INK)
+    return figure
+
+
 def intervals(table: pd.DataFrame) -> "Figure":
     """VA by rhythm: a dot a patient, its line the middle half of the patient's beats.
 
@@ -132,6 +139,8 @@ def intervals(table: pd.DataFrame) -> "Figure":
     ventricles, and rows without VA are left out. The dotted line is at 70 ms.
     """
     shown = table[(table["rhythm"] != "N") & table["va"].notna()]
+    if shown.empty:
+        return _none()
     rhythms = list(dict.fromkeys(shown["rhythm"]))
     figure, (panel,) = canvas(10, 1.4 + 0.13 * len(shown) + 0.2 * len(rhythms))
     place, middles = 0.0, []

@@ -245,6 +245,8 @@ def intervals(dataset: Dataset, rhythms: Sequence[str] = RHYTHMS, most: int = 60
 
 def _pieces(dataset: Dataset, rhythms: Sequence[str], spans: int, what: str) -> Iterator[_Piece]:
     """The longest `spans` spans of each rhythm in each recording, as far as they can be read."""
+    if dataset.name != "leipzig":  # no other has electrograms
+        return
     for row in progress.track(range(len(dataset.table)), len(dataset.table), what):
         n_samples = dataset.table["n_samples"].iat[row]
         try:

@@ -11,6 +11,7 @@ from pecg_utils.subgroups import EVERYWHERE
 Records = list[dict[str, Any]]
 _ENDS = ("window", "patient")
 _SITES = ("sites, auroc", "sites, challenge_score")  # tables of a record
+_APART = ("patient", "division")  # splits that keep patients apart
 _NOTHING = "No record is kept yet."
 
 
@@ -72,7 +73,44 @@ def cnn_ecg_mamba(records: Records) -> str:
     return "\n".join(lines or [_NOTHING]) + "\n"
 
 
+def agcacl(records: Records) -> str:
+    """For each record the whole model, windows at random and patients kept apart."""
+    lines = []
+    for record in records:
+        found = {}
+        for trial in record["trials"]:
+            protocol = trial["protocol"]
+            other = ("changes", "windows", "loss", "repeat")
+            if protocol["model"] == "agcacl" and not any(protocol[name] for name in other):
+                found[protocol["cohort"], protocol["split"]] = trial
+        given = record["data"][0]
+        whole = record["trials"][0]["protocol"]["cohort"]
+        apart = next((way for way in _APART if (whole, way) in found), None)
+        if apart is None or (whole, "window") not in found:
+            continue
+        rows = ledger.rows([found[whole, "window"], found[whole, apart]])
+        macro = rows[rows["label"] == "macro"].set_index("metric")
+        said = {
+            metric: [
+                claims.interval(100 * row.value, 100 * row.low, 100 * row.high, 1)
+                for row in macro.loc[[metric]].itertuples()
+            ]
+            for metric in ("top1", "f1")
+        }
+        other_data = (
+            "" if given["dataset"] == claims.load("agcacl").dataset else ", another dataset"
+        )
+        lines.append(
+            f"- {cards.name(given['dataset'])}, {{tag}}`{given['kind']}`{other_data}, "
+            f"{given['patients']} patients: top-1 accuracy is {said['top1'][0]} % and macro F1 "
+            f"{said['f1'][0]} % with windows divided at random, {said['top1'][1]} % and "
+            f"{said['f1'][1]} % with patients kept apart (record `{record['key']}`)."
+        )
+    return "\n".join(lines or [_NOTHING]) + "\n"
+
+
 FRAGMENTS: dict[str, Callable[[Records], str]] = {
     "benchmark": benchmark,
     "cnn_ecg_mamba": cnn_ecg_mamba,
+    "agcacl": agcacl,
 }

@@ -20,11 +20,15 @@ from typing import Any
 import pandas as pd
 
 from pecg_utils import chapters, files, keys, machine, places, progress
+from pecg_utils.chapters.sizes import SIZES
+from pecg_utils.data import pairs
+from pecg_utils.data.pairs import Pairs
 from pecg_utils.data.recording import UNKNOWN, Dataset, people
 from pecg_utils.data.windows import Settings, Windows, prepare
 from pecg_utils.errors import PecgError
+from pecg_utils.protocol import Protocol
 from pecg_utils.sources import Sources, open_sources
-from pecg_utils.trial import Outcome, Protocol, carry_out, judge
+from pecg_utils.trial import Outcome, carry_out, judge
 
 
 def key_of(chapter: str, parameters: Any, sources: Sources) -> str:
@@ -114,9 +118,17 @@ class Run:
         self.reports[f"{dataset.kind}, {len(leads)} leads"] = prepared.report.as_json()
         return prepared
 
+    def pairs(self) -> Pairs:
+        """The windows of two signals of the data that models are trained on."""
+        dataset = self.training
+        found = self.sources.fingerprints[dataset.kind]
+        prepared = pairs.prepare(dataset, places.windows(), self.parameters.grouped, found)
+        self.reports[dataset.kind] = prepared.report.as_json()
+        return prepared
+
     def trials(
         self,
-        prepared: Windows | None,
+        prepared: Windows | Pairs | None,
         plan: Sequence[Protocol],
         weights: pd.DataFrame | None = None,
     ) -> list[Outcome]:
@@ -147,6 +159,11 @@ class Run:
             outcomes.append(outcome)
         return outcomes
 
+    def also(self, outcome: Outcome) -> Outcome:
+        """Put an outcome that came of asking trained models again into the record."""
+        self._outcomes[outcome.protocol.name] = outcome
+        return outcome
+
     def judged(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Models trained on the twin, tested as they are on all recordings that were given.
 
@@ -168,7 +185,7 @@ class Run:
 
     def sizes(self, model: str) -> dict[str, Any]:
         """The sizes of a model in this run's profile; empty for the paper's own."""
-        return chapters.SIZES[self.parameters.sizes][model]
+        return SIZES[self.parameters.sizes][model]
 
     def record(self) -> dict[str, Any]:
         """The run's record, as far as the run has come."""

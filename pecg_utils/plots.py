@@ -34,6 +34,16 @@ def canvas(
     return figure, flat
 
 
+def outlined(axis: "Axes", rows: int, columns: int | None = None) -> None:
+    """White lines between the cells of a heat map, and no frame."""
+    axis.set_xticks(np.arange((columns or rows) + 1) - 0.5, minor=True)
+    axis.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+    axis.grid(which="minor", color="white", linewidth=0.6)
+    axis.tick_params(which="minor", length=0)
+    axis.tick_params(which="major", length=0)
+    axis.spines[:].set_visible(False)
+
+
 def ecg(recording: Recording, start: float = 0.0) -> "Figure":
     """Ten seconds as a cardiologist sees them: 25 mm/s and 10 mm/mV on millimetre paper.
 

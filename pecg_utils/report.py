@@ -144,16 +144,24 @@ def kept_fragment(records: list[dict[str, Any]], folder: Path) -> str:
             for kind in rows["data"]
         ]
         macro = rows[rows["label"] == "macro"]
-        second = "challenge_score" if (macro["metric"] == "challenge_score").any() else "f1"
-        alt = f"Macro AUROC and {WORDS[second]} with intervals for each trial of {_title(record)}"
+        pair = _pair(macro)
+        alt = f"{WORDS[pair[0]]} and {WORDS[pair[1]]} with intervals, trials of {_title(record)}"
         parts += [
             f"### {_title(record)}",
             _about(record),
             *_by_site(record, folder),
-            _picture(record, folder, "", alt, lambda: plots.forest(macro, ("auroc", second))),  # noqa: B023
+            _picture(record, folder, "", alt, lambda: plots.forest(macro, pair)),  # noqa: B023
             f":::{{dropdown}} The same in numbers\n{markdown(_trials_table(macro))}\n:::",
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def _pair(macro: pd.DataFrame) -> tuple[str, str]:
+    """The two metrics that a record's picture shows."""
+    held = set(macro["metric"])
+    if "top1" in held:
+        return "top1", "f1"
+    return "auroc", "challenge_score" if "challenge_score" in held else "f1"
 
 
 def _by_site(record: dict[str, Any], folder: Path) -> list[str]:

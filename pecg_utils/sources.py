@@ -11,8 +11,6 @@ from pecg_utils.data.windows import data_fingerprint
 from pecg_utils.errors import PecgError
 from pecg_utils.twins import TWINS, writing
 
-MIN_LABELLED_PATIENTS = 60  # fewer cannot be split 7:1:2 over 19 labels; the twin trains then
-
 
 @dataclass(frozen=True)
 class Sources:
@@ -37,10 +35,13 @@ def open_sources(parameters: Any) -> Sources:
     given = open_dataset(name, parameters.data, **how)
     prints = {given.kind: data_fingerprint(given)}
     # A twin stands for itself, however small it is.
-    if given.kind == "twin" or labelled_patients(given) >= MIN_LABELLED_PATIENTS:
+    if given.kind == "twin" or labelled_patients(given) >= parameters.least_patients:
         return Sources(given, given, prints)
     if not parameters.twin_helps:
-        raise PecgError(f"{_too_few(given)} Give a larger part of it, or no data for the twin.")
+        raise PecgError(
+            f"{_too_few(given, parameters.least_patients)} Give a larger part of it, or no data "
+            "for the twin."
+        )
     training = open_dataset(name, twin(name, parameters.twin_size), **how)
     return Sources(given, training, {**prints, "twin": data_fingerprint(training)})
 
@@ -50,10 +51,10 @@ def labelled_patients(dataset: Dataset) -> int:
     return int(people(dataset.table)[dataset.labels.any(axis=1)].nunique())
 
 
-def _too_few(dataset: Dataset) -> str:
+def _too_few(dataset: Dataset, needed: int) -> str:
     return (
         f"The {labelled_patients(dataset)} patients with a label in {dataset.root} are too few to "
-        f"train on: {MIN_LABELLED_PATIENTS} are needed."
+        f"train on: {needed} are needed."
     )
 
 
@@ -63,9 +64,10 @@ def use(chapter: str, dataset: Dataset) -> str:
         return f"does not use {dataset.name}."
     if dataset.kind == "twin":
         return "trains and tests on it; a result from a twin is no reproduction."
-    if labelled_patients(dataset) < MIN_LABELLED_PATIENTS:
-        few = _too_few(dataset)
-        if not chapters.parameters(chapter, {}).twin_helps:
+    usual = chapters.parameters(chapter, {})
+    if labelled_patients(dataset) < usual.least_patients:
+        few = _too_few(dataset, usual.least_patients)
+        if not usual.twin_helps:
             return f"cannot use it. {few}"
         return f"trains models on the twin and tests them on these recordings. {few}"
     if dataset.kind == "full" and dataset.name == chapters.datasets(chapter)[0]:

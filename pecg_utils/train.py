@@ -12,9 +12,10 @@ import logging
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,7 @@ import torch
 from torch import nn
 
 from pecg_utils import files, progress
-from pecg_utils.data.inputs import Inputs
-from pecg_utils.losses import positive_weights, weighted_bce
+from pecg_utils.objectives import ManyLabels, Objective
 
 _SAVE_EVERY = 10.0  # seconds between two checkpoints
 _EVALUATION_BATCH = 256
@@ -39,7 +39,8 @@ class Training:
     "cosine": up over the first twentieth of the steps, then down to nothing along half a cosine.
     keep: "f1" or "average_precision", whose macro value on the validation side says which epoch is
     kept. shift: whether each window is rolled along time by a random number of samples, anew each
-    time that it is taught, so that no beat has a place of its own.
+    time that it is taught, so that no beat has a place of its own. hide: the chance that a window
+    of two signals is taught without the second one, drawn anew each time.
     """
 
     epochs: int = 200
@@ -52,14 +53,28 @@ class Training:
     schedule: str = "constant"
     keep: str = "f1"
     shift: bool = False
+    hide: float = 0.0
+
+
+class Taught(Protocol):
+    """One side of a split, as data/inputs.py and data/pairs.py give it. labels: (n, C) bool."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.bool_]: ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, which: npt.NDArray[np.intp]) -> Any:
+        """What the model is called with: an array (n, L, T), or several of n rows each."""
 
 
 @dataclass
 class Fitted:
-    """A trained model at its best epoch. seconds: of training, all attempts together. curves: one
-    row an epoch."""
+    """A trained model and its objective, at its best epoch. seconds: of training, all attempts
+    together. curves: one row an epoch."""
 
     model: nn.Module
+    objective: Objective
     best_epoch: int
     device: str
     precision: str
@@ -72,6 +87,7 @@ class _Best:
     score: float = -1.0
     epoch: int = 0
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    objective: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def save(state: dict[str, Any], path: Path) -> None:
@@ -83,19 +99,22 @@ def save(state: dict[str, Any], path: Path) -> None:
 
 
 def fit(
-    model: nn.Module, train: Inputs, validation: Inputs, training: Training, checkpoint: Path
+    model: nn.Module,
+    train: Taught,
+    validation: Taught,
+    training: Training,
+    checkpoint: Path,
+    objective: Objective | None = None,
 ) -> Fitted:
     """Train `model`; keep the epoch with the best `training.keep` on the validation side.
 
+    objective: as in objectives.py; that of windows with any number of labels if none is given.
     Which epoch the papers kept is unknown; the benchmark's reproduction keeps that of the best
     macro F1. A checkpoint at `checkpoint` is resumed, and is written whole about every ten seconds.
     """
     settle()
     fabric = _fabric(training.precision)
-    weights = torch.ones(train.labels.shape[1])  # (C,)
-    if training.loss == "weighted":
-        weights = positive_weights(torch.from_numpy(train.labels))
-    weights = fabric.to_device(weights)
+    objective = (objective or ManyLabels(train.labels, training.loss)).to(fabric.device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.lr, weight_decay=training.weight_decay
     )
@@ -106,6 +125,7 @@ def fit(
     if checkpoint.is_file():
         state = torch.load(checkpoint, map_location=fabric.device, weights_only=True)
         model.load_state_dict(state["model"])
+        objective.load_state_dict(state["objective"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"].cpu())
         done, best, curves = state["epoch"], _Best(**state["best"]), state["curves"]
@@ -113,16 +133,17 @@ def fit(
     last_saved = time.monotonic()
     left = range(done, training.epochs)
     for epoch in progress.track(left, len(left), f"{checkpoint.stem}: epoch"):
-        loss = _one_epoch(fabric, learner, optimizer, train, weights, training, epoch)
-        score = _macro(training.keep, validation.labels, predict(model, validation))
+        loss = _one_epoch(fabric, learner, optimizer, train, objective, training, epoch)
+        given = predict(model, validation, objective.eval().probabilities)
+        score = objective.score(training.keep, validation.labels, given)
         row = {"epoch": epoch + 1, "train_loss": loss, f"validation_{training.keep}": score}
         curves.append(row)
         if score > best.score:
-            kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
-            best = _Best(score, epoch + 1, kept)
+            best = _Best(score, epoch + 1, _copied(model), _copied(objective))
         if time.monotonic() - last_saved > _SAVE_EVERY:
             state = {
                 "model": model.state_dict(),
+                "objective": objective.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "random": torch.get_rng_state(),
                 "epoch": epoch + 1,
@@ -133,8 +154,10 @@ def fit(
             save(state, checkpoint)
             last_saved = time.monotonic()
     model.load_state_dict(best.weights)
+    objective.load_state_dict(best.objective)
     return Fitted(
         model=model,
+        objective=objective.cpu(),
         best_epoch=best.epoch,
         device=str(fabric.device),
         precision=fabric._precision.precision,
@@ -147,13 +170,14 @@ def _one_epoch(
     fabric: Any,
     learner: nn.Module,
     optimizer: torch.optim.Optimizer,
-    train: Inputs,
-    weights: torch.Tensor,
+    train: Taught,
+    objective: Objective,
     training: Training,
     epoch: int,
 ) -> float:
     """One pass over the training side in an order of its own; gives the mean loss."""
     learner.train()
+    objective.train()
     generator = np.random.default_rng([training.seed, epoch])
     order = generator.permutation(len(train))
     starts = range(0, len(order), training.batch)
@@ -164,17 +188,30 @@ def _one_epoch(
             continue
         for group in optimizer.param_groups:
             group["lr"] = training.lr * _rate(training, step, training.epochs * len(starts))
-        windows = train.batch(which)  # (B, L, T)
-        if training.shift:
-            windows = rolled(windows, generator.integers(windows.shape[2], size=len(windows)))
-        x = fabric.to_device(torch.from_numpy(windows))  # (B, L, T)
+        x = [fabric.to_device(part) for part in _given(train.batch(which), training, generator)]
         y = fabric.to_device(torch.from_numpy(train.labels[which].astype(np.float32)))  # (B, C)
         optimizer.zero_grad()
-        loss = weighted_bce(learner(x), y, weights)
+        loss = objective(learner(*x), y, step / len(starts))
         fabric.backward(loss)
         optimizer.step()
         losses.append(loss.detach())
     return float(torch.stack(losses).mean())
+
+
+def _given(batch: Any, training: Training, generator: np.random.Generator) -> list[torch.Tensor]:
+    """What the model is called with in training: a batch, rolled or with signals hidden."""
+    if not isinstance(batch, tuple):  # (B, L, T)
+        if training.shift:
+            batch = rolled(batch, generator.integers(batch.shape[2], size=len(batch)))
+        return [torch.from_numpy(batch)]
+    ecg, second, mask = batch  # (B, L, T), (B, K, U), (B, K)
+    if training.hide:
+        mask = mask & (generator.random((len(mask), 1)) >= training.hide)
+    return [torch.from_numpy(part) for part in (ecg, second, mask)]
+
+
+def _copied(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
 def rolled(windows: npt.NDArray[np.float32], by: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
@@ -195,41 +232,35 @@ def _rate(training: Training, step: int, steps: int) -> float:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, inputs: Inputs) -> npt.NDArray[np.float32]:
-    """The probabilities (n, C) of `inputs`, reckoned in float32."""
+def predict(
+    model: nn.Module, inputs: Taught, read: Callable[[Any], torch.Tensor] = torch.sigmoid
+) -> npt.NDArray[np.float32]:
+    """What `read` makes of the model's answers to `inputs`, reckoned in float32: (n, …).
+
+    read: an objective's `probabilities`, by default that of windows with any number of labels.
+    """
     model.eval()
     device = next(model.parameters()).device
     parts = []
     for start in range(0, len(inputs), _EVALUATION_BATCH):
-        which = np.arange(start, min(start + _EVALUATION_BATCH, len(inputs)))
-        x = torch.from_numpy(inputs.batch(which)).to(device)  # (B, L, T)
-        parts.append(torch.sigmoid(model(x)).cpu())  # (B, C)
+        batch = inputs.batch(np.arange(start, min(start + _EVALUATION_BATCH, len(inputs))))
+        given = batch if isinstance(batch, tuple) else (batch,)
+        answer = model(*(torch.from_numpy(part).to(device) for part in given))
+        parts.append(read(answer).cpu())  # (B, …)
     return np.asarray(torch.cat(parts).numpy())
-
-
-def _macro(
-    metric: str, targets: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float32]
-) -> float:
-    """The macro F1 at 0.5, or the macro average precision over the labels that occur."""
-    from sklearn.metrics import average_precision_score, f1_score
-
-    if metric == "f1":
-        guessed = probabilities >= 0.5
-        return float(f1_score(targets, guessed, average="macro", zero_division=0))
-    occur = targets.any(axis=0)
-    if not occur.any() or not np.isfinite(probabilities).all():
-        return 0.0
-    return float(average_precision_score(targets[:, occur], probabilities[:, occur]))
 
 
 def settle() -> None:
     """Make torch repeat its results, and keep it quick; before its first work in a process.
 
-    An LSTM's gradients fade to denormal numbers over a window, with which processors are slow: a
-    step in float32 takes six times as long unless they are flushed to zero.
+    Nothing here reads memory that it has not written, so that filling it first, which takes a sixth
+    of a small model's step, is left out. An LSTM's gradients fade to denormal numbers over a
+    window, with which processors are slow: a step in float32 takes six times as long unless they
+    are flushed to zero.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's condition for repeatable
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_flush_denormal(True)
 
 

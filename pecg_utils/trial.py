@@ -1,8 +1,7 @@
-"""One model, trained and tested under one protocol.
+"""A trial: what one protocol comes to, carried out and scored.
 
-A protocol says all that an audit varies: the model, which recordings, which leads, how the windows
-are split, where the normalisation comes from, and whether the labels are the real ones. Everything
-else stays the same, so that two trials differ in what is compared and in nothing else.
+Each fold is split, taught and tested in a folder of its own, and what is finished is never done
+again. The scores of a cross-validation are of all its test sides together.
 """
 
 import json
@@ -15,64 +14,27 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pecg_utils import bootstrap, challenge_score, challenge_thresholds, files, progress
+from pecg_utils import challenge_score, challenge_thresholds, files, lessons, progress
 from pecg_utils.data import splits
-from pecg_utils.data.inputs import Inputs, Scale, scale
+from pecg_utils.data.inputs import Inputs, Scale
+from pecg_utils.data.pairs import Pairs
 from pecg_utils.data.recording import people, sites
 from pecg_utils.data.windows import Windows
+from pecg_utils.protocol import Protocol
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """What is trained on what, how.
+class Fold:
+    """One split of a trial, carried out. folder: where its model lies. sides: the rows of each.
 
-    model: a name of the registry. leads: what the model sees. cohort: the recordings, as
-    "12-lead". split: one of splits.WAYS. normalise: "train" takes the training side's statistics
-    everywhere, "own" each side's own. labels: "real", or "permuted" between patients. antialias:
-    whether the windows are filtered. folds: 1 divides once; more are a cross-validation, or by
-    site the most sites that are left out. changes: sizes of the model that differ from the run's.
-    windows: in words, what is other about the windows. most: windows that a model is taught at
-    most, drawn at random from its training side; None for all.
+    probabilities: (n, C) of the test side. thresholds: (C,).
     """
 
-    model: str
-    leads: tuple[str, ...]
-    cohort: str
-    split: str = "patient"
-    normalise: str = "train"
-    labels: str = "real"
-    antialias: bool = True
-    folds: int = 1
-    changes: tuple[tuple[str, Any], ...] = ()
-    windows: str = ""
-    most: int | None = None
-
-    @property
-    def name(self) -> str:
-        """A short name that tells protocols apart."""
-        leads = f"{len(self.leads)} leads"
-        if self.cohort != f"{len(self.leads)}-lead":
-            leads += f" of {self.cohort} recordings"
-        model = self.model
-        if self.changes:
-            model += " with " + " and ".join(f"{name} {value}" for name, value in self.changes)
-        by = f"{self.split} split"
-        if self.folds > 1:
-            by = f"{self.folds}-fold by {self.split}"
-        if self.split == "site":
-            by = f"up to {self.folds} sites left out"
-        words = [model, leads, by]
-        if self.normalise == "own":
-            words.append("own statistics")
-        if self.labels == "permuted":
-            words.append("permuted labels")
-        if not self.antialias:
-            words.append("no filter")
-        if self.windows:
-            words.append(self.windows)
-        if self.most:
-            words.append(f"at most {self.most:,} taught")
-        return ", ".join(words)
+    folder: Path
+    sides: Mapping[str, npt.NDArray[np.intp]]
+    probabilities: npt.NDArray[np.float32]
+    thresholds: npt.NDArray[np.float64]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -80,11 +42,11 @@ class Outcome:
     """What came of a trial, on its test side; of a cross-validation, on all test sides together.
 
     targets: (n, C) bool. probabilities: (n, C). answers: (n, C) bool, decided at 0.5, or where the
-    Challenge's metric is reckoned at thresholds of the validation side. about: one row a test
-    window, with record, patient, age_days and `model`, the number of the fold whose model scored
-    it; only windows of one model are ranked together. scores: as bootstrap.intervals gives them.
-    facts: what goes into the run's record beside the scores. curves: one row an epoch, of the first
-    fold. thresholds: (folds, C).
+    Challenge's metric is reckoned at thresholds of the validation side, or the likeliest class of
+    windows that have one each. about: one row a test window, with record, patient, age_days and
+    `model`, the number of the fold whose model scored it; only windows of one model are ranked
+    together. scores: as bootstrap.intervals or one_label.intervals gives them. facts: what goes
+    into the run's record beside the scores. curves: one row an epoch, of the first fold.
     """
 
     protocol: Protocol
@@ -97,7 +59,7 @@ class Outcome:
     scores: pd.DataFrame
     facts: dict[str, Any]
     curves: pd.DataFrame
-    thresholds: npt.NDArray[np.float64]
+    folds: tuple[Fold, ...]
     folder: Path
 
     def value(self, metric: str, label: str = "macro") -> pd.Series:
@@ -106,28 +68,29 @@ class Outcome:
         return found.iloc[0]
 
     @property
+    def one_label(self) -> bool:
+        """Whether each window is of one class, so that its scores have a top-1 accuracy."""
+        return bool((self.scores["metric"] == "top1").any())
+
+    @property
+    def confusion(self) -> npt.NDArray[np.int_]:
+        """Windows by true class and answered class, (C, C)."""
+        return np.asarray(self.targets.T.astype(int) @ self.answers.astype(int))
+
+    @property
     def usual_thresholds(self) -> pd.Series:
         """Class -> the median of its thresholds over the folds."""
-        middle = np.quantile(self.thresholds, 0.5, axis=0, method="lower")  # inf is no number
+        each = np.stack([fold.thresholds for fold in self.folds])  # (folds, C)
+        middle = np.quantile(each, 0.5, axis=0, method="lower")  # inf is no number
         return pd.Series(middle, index=list(self.classes))
 
 
-@dataclass(frozen=True)
-class _Fold:
-    """One split of a trial, carried out. tested: rows of the windows. thresholds: (C,)."""
-
-    tested: npt.NDArray[np.intp]
-    probabilities: npt.NDArray[np.float32]  # (n, C)
-    thresholds: npt.NDArray[np.float64]
-    facts: dict[str, Any]
-
-
 def carry_out(
-    windows: Windows,
+    windows: Windows | Pairs,
     protocol: Protocol,
     kind: str,
     sizes: Mapping[str, Any],
-    training: "Any",
+    training: Any,
     folder: Path,
     resamples: int = 1000,
     weights: pd.DataFrame | None = None,
@@ -145,6 +108,7 @@ def carry_out(
     if protocol.labels == "permuted":
         labels = permute_between_patients(windows.table, labels, training.seed)
     sizes = {**sizes, **dict(protocol.changes)}
+    again = replace(training, seed=training.seed + protocol.repeat)
     folds = []
     found = _splits(place, windows, labels, protocol, training.seed)
     for inner, split in progress.track(found, len(found), f"{protocol.model}: fold"):
@@ -153,7 +117,7 @@ def carry_out(
             drawn = np.random.default_rng(training.seed).permutation(sides["train"])
             sides["train"] = np.sort(drawn[: protocol.most])
         if not (inner / "facts.json").is_file():
-            _train(inner, windows, labels, sides, protocol, kind, sizes, training)
+            _train(inner, windows, labels, sides, protocol, kind, sizes, again)
         facts = json.loads((inner / "facts.json").read_text(encoding="utf-8"))
         facts["split"] = _about_split(split, sides, windows.table)
         thresholds = np.full(labels.shape[1], 0.5)
@@ -162,33 +126,16 @@ def carry_out(
             who = people(windows.table.iloc[held])
             thresholds = challenge_thresholds.thresholds(labels[held], given, weights, who)
         given = np.load(inner / "probabilities.npy")
-        folds.append(_Fold(sides["test"], given, thresholds, facts))
+        folds.append(Fold(inner, sides, given, thresholds, facts))
     facts = _joined(protocol, folds)
-    tested = np.concatenate([fold.tested for fold in folds])
+    tested = np.concatenate([fold.sides["test"] for fold in folds])
     facts["split"]["patients"]["test"] = int(people(windows.table.iloc[tested]).nunique())
-    return _outcome(protocol, kind, windows, labels, folds, facts, place, resamples, weights)
-
-
-def taught_alike(windows: Windows, plan: Sequence[Protocol], seed: int) -> list[Protocol]:
-    """The protocols of `plan`, each of whose models is taught as many windows as the least of them.
-
-    More to learn from is better, whoever it is of, and would hide what a comparison is about. A
-    protocol that teaches none a fiftieth more than that stays as it is.
-    """
-    sizes = []
-    for protocol in plan:
-        made = splits.several(windows.table, windows.labels, protocol.split, seed, protocol.folds)
-        sizes.append([len(split.rows("train")) for split in made])
-    least = min(min(of_one) for of_one in sizes)
-    return [
-        replace(protocol, most=least) if max(of_one) > 1.02 * least else protocol
-        for protocol, of_one in zip(plan, sizes, strict=True)
-    ]
+    return outcome_of(protocol, kind, windows, labels, folds, facts, place, resamples, weights)
 
 
 def _splits(
     place: Path,
-    windows: Windows,
+    windows: Windows | Pairs,
     labels: npt.NDArray[np.bool_],
     protocol: Protocol,
     seed: int,
@@ -226,7 +173,7 @@ def _about_split(
     return found
 
 
-def _joined(protocol: Protocol, folds: Sequence[_Fold]) -> dict[str, Any]:
+def _joined(protocol: Protocol, folds: Sequence[Fold]) -> dict[str, Any]:
     """The facts of a trial: of its one fold, or of the first with those of each in `folds`."""
     first = folds[0].facts
     if protocol.folds == 1 and protocol.split != "site":
@@ -248,34 +195,29 @@ def _joined(protocol: Protocol, folds: Sequence[_Fold]) -> dict[str, Any]:
 
 def _train(
     place: Path,
-    windows: Windows,
+    windows: Windows | Pairs,
     labels: npt.NDArray[np.bool_],
     sides: Mapping[str, npt.NDArray[np.intp]],
     protocol: Protocol,
     kind: str,
     sizes: Mapping[str, Any],
-    training: "Any",
+    training: Any,
 ) -> None:
     import torch
 
-    from pecg_utils import models, train
+    from pecg_utils import train
 
-    learned = scale(windows, sides["train"], protocol.leads)
-    inputs = {}
-    for side, rows in sides.items():
-        own = protocol.normalise == "own"
-        measure = scale(windows, rows, protocol.leads) if own else learned
-        inputs[side] = Inputs(windows, rows, measure, labels[rows])
     torch.manual_seed(training.seed)
-    model = models.create(
-        protocol.model,
-        n_leads=len(protocol.leads),
-        n_classes=labels.shape[1],
-        n_samples=windows.steps.shape[2],
-        **sizes,
+    lesson = lessons.lesson(windows, labels, sides, protocol, sizes)
+    inputs = lesson.inputs
+    fitted = train.fit(
+        lesson.model,
+        inputs["train"],
+        inputs["validation"],
+        training,
+        place / f"{protocol.name}.checkpoint",
+        lesson.objective,
     )
-    checkpoint = place / f"{protocol.name}.checkpoint"
-    fitted = train.fit(model, inputs["train"], inputs["validation"], training, checkpoint)
     facts = {
         "name": protocol.name,
         "protocol": asdict(protocol),
@@ -289,13 +231,14 @@ def _train(
         "curves": fitted.curves,
     }
     weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
-    kept = {"weights": weights, "mean": learned.mean.tolist(), "std": learned.std.tolist()}
-    train.save(kept, place / "model.pt")
+    objective = fitted.objective.state_dict()
+    train.save({**lesson.kept, "weights": weights, "objective": objective}, place / "model.pt")
     for side, name in (("validation", "validation.npy"), ("test", "probabilities.npy")):
+        given = train.predict(fitted.model, inputs[side], fitted.objective.probabilities)
         with files.whole(place / name) as scratch:
-            scratch.write_bytes(files.array_bytes(train.predict(fitted.model, inputs[side])))
+            scratch.write_bytes(files.array_bytes(given))
     files.write_text(place / "facts.json", json.dumps(facts))  # the last file: all is there
-    checkpoint.unlink(missing_ok=True)
+    (place / f"{protocol.name}.checkpoint").unlink(missing_ok=True)
 
 
 def judge(
@@ -319,7 +262,7 @@ def judge(
     every = np.arange(len(windows))
     measure = Scale(protocol.leads, np.array(kept["mean"]), np.array(kept["std"]))
     given = train.predict(model, Inputs(windows, every, measure, windows.labels))
-    fold = _Fold(every, given, outcome.thresholds[0], {})
+    fold = Fold(outcome.folder, {"test": every}, given, outcome.folds[0].thresholds, {})
     facts = {**outcome.facts, "data": kind, "trained_on": outcome.kind, "curves": []}
     facts["split"] = {
         "by": "another dataset",
@@ -327,36 +270,36 @@ def judge(
         "windows": {"test": len(windows)},
         "patients": {"test": int(people(windows.table).nunique())},
     }
-    return _outcome(
-        protocol, kind, windows, windows.labels, [fold], facts, outcome.folder, resamples, None
+    return outcome_of(
+        protocol, kind, windows, windows.labels, [fold], facts, outcome.folder, resamples
     )
 
 
-def _outcome(
+def outcome_of(
     protocol: Protocol,
     kind: str,
-    windows: Windows,
+    windows: Windows | Pairs,
     labels: npt.NDArray[np.bool_],
-    folds: Sequence[_Fold],
+    folds: Sequence[Fold],
     facts: dict[str, Any],
     place: Path,
     resamples: int,
-    weights: pd.DataFrame | None,
+    weights: pd.DataFrame | None = None,
 ) -> Outcome:
-    rows = np.concatenate([fold.tested for fold in folds])
+    """What the folds of a trial come to together. place: the trial's folder.
+
+    labels: (N, C), what the windows were taught as. The rest is as in `carry_out`.
+    """
+    rows = np.concatenate([fold.sides["test"] for fold in folds])
     probabilities = np.concatenate([fold.probabilities for fold in folds])  # (n, C)
-    answers = np.concatenate([fold.probabilities >= fold.thresholds for fold in folds])  # (n, C)
+    answers = np.concatenate(  # (n, C)
+        [lessons.answers(windows, fold.probabilities, fold.thresholds) for fold in folds]
+    )
     about = windows.table.iloc[rows].reset_index(drop=True)
-    about["model"] = np.repeat(np.arange(len(folds)), [len(fold.tested) for fold in folds])
+    about["model"] = np.repeat(np.arange(len(folds)), [len(fold.sides["test"]) for fold in folds])
     who = people(about)
-    scores = bootstrap.intervals(
-        labels[rows],
-        probabilities,
-        who,
-        resamples=resamples,
-        labels=windows.classes,
-        parts=about["model"] if len(folds) > 1 else None,
-    ).reset_index()
+    parts = about["model"] if len(folds) > 1 else None
+    scores = lessons.scores(windows, labels[rows], probabilities, who, resamples, parts)
     if weights is not None:
         value, low, high = challenge_score.intervals(labels[rows], answers, who, weights, resamples)
         row = {"metric": "challenge_score", "label": "macro", "value": value}
@@ -373,7 +316,7 @@ def _outcome(
         scores=scores,
         facts=facts,
         curves=pd.DataFrame(facts["curves"]),
-        thresholds=np.stack([fold.thresholds for fold in folds]),
+        folds=tuple(folds),
         folder=place,
     )
 

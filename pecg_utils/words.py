@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pecg_utils.ledger import Run
 
 
-def _markdown(text: str) -> "Markdown":
+def markdown(text: str) -> "Markdown":
+    """`text` as a notebook shows it."""
     from IPython.display import Markdown
 
     return Markdown(text)  # type: ignore[no-untyped-call]
@@ -48,7 +49,7 @@ def about(run: "Run") -> "Markdown":
         )
     if training.kind == "twin":
         text += " A result from a twin is no reproduction."
-    return _markdown(text)
+    return markdown(text)
 
 
 def recordings(count: int, patients: int, named: bool) -> str:
@@ -71,7 +72,7 @@ def contrast(first: Outcome, second: Outcome, metric: str = "auroc") -> "Markdow
     meet = "the intervals do not meet" if apart else "the intervals overlap"
     if np.isnan([a["low"], b["low"]]).any():
         meet = "without both intervals this says little"
-    return _markdown(
+    return markdown(
         f"On the *{first.kind}*, {WORDS[metric]} is {measured(first, metric)} with "
         f"*{first.protocol.name}*, and {measured(second, metric)} with *{second.protocol.name}*. "
         f"The distance is {distance:.3f}; {meet}."
@@ -82,12 +83,14 @@ def difference(
     first: Outcome, second: Outcome, resamples: int = 1000, metric: str = "auroc"
 ) -> "Markdown":
     """A macro metric of one trial less that of another, on the recordings that both tested."""
-    value, low, high = subgroups.difference(first, second, metric, resamples)
+    value, low, high = subgroups.difference(
+        first, second, metric, resamples, one_label=first.one_label
+    )
     held = f"95 % interval {low:+.3f} to {high:+.3f}). "
     held += "It holds 0." if low <= 0 <= high else "It does not hold 0."
     if np.isnan([value, low]).any():
         held = "without an interval, for want of patients), which says nothing."
-    return _markdown(
+    return markdown(
         f"On the *{first.kind}*, {WORDS[metric]} with *{first.protocol.name}*, less that with "
         f"*{second.protocol.name}* on the same recordings, is {value:+.3f} ({held}"
     )
@@ -97,7 +100,7 @@ def padding(dataset: Dataset, seconds: float) -> "Markdown":
     """How much of the windows is zeros after a recording's end."""
     lasting = dataset.table["n_samples"] / dataset.table["fs"]  # s
     filled = lasting.clip(upper=seconds) / seconds
-    return _markdown(
+    return markdown(
         f"The recordings of the *{dataset.kind}* last {lasting.median():.1f} s in the middle. "
         f"{1 - filled.mean():.0%} of their windows of {seconds:g} s is zeros."
     )
@@ -114,14 +117,14 @@ def changed_parts(parts: Sequence[str]) -> "Markdown":
         "resnet1d": "a ResNet-1D of about as many weights in the model's place",
     }
     listed = "; ".join(said[part] for part in parts) or "nothing"
-    return _markdown(f"In this run: {listed}.")
+    return markdown(f"In this run: {listed}.")
 
 
 def copies(windows: Windows) -> "Markdown":
     """How many recordings have the samples of another one."""
     table = windows.table.drop_duplicates("record")
     places = sites(table).groupby(table["same"]).nunique()
-    return _markdown(
+    return markdown(
         f"{windows.copies} of {len(table)} recordings have the same samples as another one here, "
         f"in {int((table['same'].value_counts() > 1).sum())} groups; {int((places > 1).sum())} of "
         "these groups lie across sites."
@@ -131,7 +134,7 @@ def copies(windows: Windows) -> "Markdown":
 def labels_tested(first: Outcome, second: Outcome) -> "Markdown":
     """On how many labels each of two trials is tested at all."""
     counts = [int(outcome.targets.any(axis=0).sum()) for outcome in (first, second)]
-    return _markdown(
+    return markdown(
         f"Of the {len(first.classes)} labels, the test side of *{first.protocol.name}* holds "
         f"{counts[0]}, and that of *{second.protocol.name}* {counts[1]}."
     )
@@ -143,7 +146,7 @@ def hamming(outcome: Outcome) -> "Markdown":
     relation = "worse" if loss > zero["value"] else "better"
     if loss == zero["value"]:
         relation = "no better"
-    return _markdown(
+    return markdown(
         f"On the *{outcome.kind}*, *{outcome.protocol.name}* has a Hamming loss of {loss:.4f}. "
         f"Answering 'no' to every label has {zero['value']:.4f}. The model is {relation} than "
         "saying nothing, by this measure."
@@ -153,10 +156,10 @@ def hamming(outcome: Outcome) -> "Markdown":
 def on_given(run: "Run", judged: Sequence[Outcome]) -> "Markdown":
     """What the given recordings are, where models trained on the twin are tested on them."""
     if not judged:
-        return _markdown("This run tested its models on the data that they were trained on.")
+        return markdown("This run tested its models on the data that they were trained on.")
     about = judged[0].about
     labelled = int(judged[0].targets.any(axis=1).sum())
-    return _markdown(
+    return markdown(
         f"{run.given.name}, *{run.given.kind}*: {about['record'].nunique()} recordings of "
         f"{about['patient'].nunique()} patients in {len(about)} windows, of which {labelled} "
         f"carry a label. {measured(judged[0])} is the macro AUROC of "
@@ -178,4 +181,4 @@ def best(outcomes: Sequence[Outcome], metric: str = "auroc") -> "Markdown":
         text += " That interval holds 0.5, so no better than chance is shown here."
     if level:
         text += " Its interval overlaps those of " + ", ".join(f"`{name}`" for name in level) + "."
-    return _markdown(text)
+    return markdown(text)

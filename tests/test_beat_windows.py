@@ -10,7 +10,7 @@ import pytest
 import wfdb
 
 from pecg_utils.data import beat_windows, inputs, mitdb, open_dataset, splits
-from pecg_utils.data.beat_windows import division, prepare
+from pecg_utils.data.beat_windows import prepare
 from pecg_utils.data.windows import Windows
 from pecg_utils.errors import PecgError
 
@@ -65,21 +65,23 @@ def test_counts_of_the_release(every: Windows) -> None:
     assert others == {"V1": 38, "V5": 3, "V2": 2, "V4": 1}
 
 
-def test_the_division_as_published_and_by_patient(every: Windows) -> None:
-    published = division(every, seed=0)
-    tested = every.table.iloc[published.rows("test")]
-    assert sorted(tested["record"].unique()) == DS2.split()
-    taught = every.table["record"][published.side < 2].unique()
-    assert len(taught) == 22
-    assert every.table["record"].iloc[published.rows("validation")].nunique() == 3
-    patients = every.table.groupby("patient")["record"].unique()
-    assert patients["201"].tolist() == ["201", "202"]
+def test_the_division_but_for_the_patient_on_both_sides(every: Windows) -> None:
+    split = splits.make(every.table, every.labels, "division", 0)
+    tested = every.table.iloc[split.rows("test")]
+    assert sorted(tested["record"].unique()) == [r for r in DS2.split() if r != "202"]
+    taught = every.table[split.side < 2]
+    assert set(taught["record"]) == {*mitdb.DS1, "202"}
+    assert not set(taught["patient"]) & set(tested["patient"])
+    assert every.table["patient"].iloc[split.rows("validation")].nunique() == 3
+    published = splits.Split(
+        "division", np.where(every.table["division"] == "DS2", 2, split.side).astype(np.int8)
+    )
     with pytest.raises(PecgError, match="refused: patient 201 stands on two sides"):
-        splits.check(splits.Split("patient", published.side), every.table)
-    sound = division(every, seed=0, by="patient")
-    assert sound.by == "patient"
-    moved = every.table["record"][(sound.side == 2) != (published.side == 2)].unique()
-    assert moved.tolist() == ["202"]
+        splits.check(published, every.table)
+    with pytest.raises(PecgError, match="no cross-validation by 'division'"):
+        splits.several(every.table, every.labels, "division", 0, 3)
+    with pytest.raises(PecgError, match="does not divide itself in two"):
+        splits.make(every.table.drop(columns="division"), every.labels, "division", 0)
 
 
 def test_beats_are_split_by_time_and_by_patient(every: Windows) -> None:

@@ -124,19 +124,3 @@ def test_what_cannot_be_split_by_block(hours: Table) -> None:
         splits.make(table, labels, "block", 0, Blocks(0.0))
     with pytest.raises(PecgError, match="leaves nothing for"):
         splits.make(table, labels, "block", 0, Blocks(60.0, 2000.0))
-
-
-def test_a_test_side_that_is_given() -> None:
-    table = pd.DataFrame({"record": [f"R{n // 3}" for n in range(60)], "patient": "P"})
-    table["patient"] = [f"P{n // 6}" for n in range(60)]
-    labels = np.ones((60, 1), dtype=bool)
-    tested = np.arange(60) < 27
-    split = splits.given(table, labels, tested, "record", 0)
-    np.testing.assert_array_equal(split.side == 2, tested)
-    assert 3 <= len(split.rows("validation")) <= 6
-    with pytest.raises(PecgError, match="Without the test side there are 6 patients left"):
-        splits.given(table, labels, tested, "patient", 0)
-    with pytest.raises(PecgError, match="record R1 stands on two sides"):
-        splits.given(table, labels, np.arange(60) < 4, "record", 0)
-    with pytest.raises(PecgError, match="not window"):
-        splits.given(table, labels, tested, "window", 0)

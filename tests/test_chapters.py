@@ -5,11 +5,13 @@ import json
 import pytest
 
 from pecg_utils import chapters, places, words
+from pecg_utils.chapters.cnn_ecg_mamba import changes_of_parts
+from pecg_utils.chapters.sizes import EQUAL_BUDGET, SIZES
 from pecg_utils.data.recording import TWELVE_LEADS
 from pecg_utils.data.windows import Settings
 from pecg_utils.errors import PecgError
+from pecg_utils.protocol import Protocol
 from pecg_utils.train import Training
-from pecg_utils.trial import Protocol
 
 MODELS = "a list, each once, of resnet1d, bilstm, transformer, mamba2"
 
@@ -74,7 +76,7 @@ def test_an_unknown_chapter_is_refused_with_the_nearest():
 def test_every_profile_is_valid_and_sizes_up_every_model(chapter, profile):
     found = chapters.parameters(chapter, {"profile": profile})
     assert found.profile == profile
-    assert set(getattr(found, "models", [chapter])) <= set(chapters.SIZES[found.sizes])
+    assert set(getattr(found, "models", [chapter])) <= set(SIZES[found.sizes])
     assert set(Training(**found.training).__dict__) >= set(found.training)
     assert Settings(("I",), **found.cutting).seconds == found.seconds
     assert found.twin_size >= 60
@@ -90,7 +92,7 @@ def test_the_paper_profile_is_the_papers_training():
     paper = chapters.parameters("benchmark", {"profile": "paper"})  # arXiv 2510.03780
     assert (paper.epochs, paper.batch, paper.lr, paper.seconds) == (200, 64, 7e-4, 3.0)
     assert paper.sizes == "paper"
-    assert {chapters.SIZES["paper"][model] == {} for model in paper.models} == {True}
+    assert {SIZES["paper"][model] == {} for model in paper.models} == {True}
 
 
 def test_windows_are_as_long_as_the_dataset_asks_unless_a_length_is_given():
@@ -127,7 +129,7 @@ def test_the_paper_profile_of_the_mamba_is_its_familys_training():
     paper = chapters.parameters("cnn_ecg_mamba", {"profile": "paper"})  # papers' notes, 3.2
     assert (paper.epochs, paper.batch, paper.recordings) == (60, 30, 88_253)
     assert paper.seconds * paper.fs == 8192
-    assert chapters.SIZES["paper"]["cnn_ecg_mamba"] == {}
+    assert SIZES["paper"]["cnn_ecg_mamba"] == {}
 
 
 def test_the_year_reaches_the_reader_and_hospitals_have_one_alone():
@@ -141,7 +143,7 @@ def test_the_year_reaches_the_reader_and_hospitals_have_one_alone():
     assert said == "year must be a whole number from 2020 to 2021, not 2019."
 
 
-@pytest.mark.parametrize("sizes", chapters.EQUAL_BUDGET)
+@pytest.mark.parametrize("sizes", EQUAL_BUDGET)
 def test_the_resnet_beside_the_mamba_has_about_as_many_weights(sizes):
     import torch
 
@@ -150,8 +152,8 @@ def test_the_resnet_beside_the_mamba_has_about_as_many_weights(sizes):
     counts = []
     with torch.device("meta"):
         for name, given in (
-            ("cnn_ecg_mamba", chapters.SIZES[sizes]["cnn_ecg_mamba"]),
-            ("resnet1d", dict(chapters.EQUAL_BUDGET[sizes])),
+            ("cnn_ecg_mamba", SIZES[sizes]["cnn_ecg_mamba"]),
+            ("resnet1d", dict(EQUAL_BUDGET[sizes])),
         ):
             model = models.create(name, 12, 26, 2048, **given)
             counts.append(sum(p.numel() for p in model.parameters()))
@@ -160,7 +162,7 @@ def test_the_resnet_beside_the_mamba_has_about_as_many_weights(sizes):
 
 def test_each_part_of_the_last_audit_changes_one_thing():
     p = chapters.parameters("cnn_ecg_mamba", {"profile": "study"})
-    found = chapters.parts(p)
+    found = changes_of_parts(p)
     assert len(found) == len(p.parts) == 6
     usual = {"model": "cnn_ecg_mamba", "seconds": p.seconds}
     assert [set(part) - set(usual) for part in found] == [{"changes"}] * 4 + [
@@ -178,7 +180,7 @@ def test_each_part_of_the_last_audit_changes_one_thing():
         assert words.changed_parts(p.parts).data.count(";") == 5
     assert len(names) == 6
     paper = chapters.parameters("cnn_ecg_mamba", {"profile": "paper", "parts": "other core"})
-    assert chapters.parts(paper)[0]["changes"] == (("core", "duality"),)
-    assert chapters.parts(p)[p.parts.index("other core")]["changes"] == (("core", "scan"),)
+    assert changes_of_parts(paper)[0]["changes"] == (("core", "duality"),)
+    assert changes_of_parts(p)[p.parts.index("other core")]["changes"] == (("core", "scan"),)
     none = chapters.parameters("cnn_ecg_mamba", {"parts": []})
-    assert chapters.parts(none) == []
+    assert changes_of_parts(none) == []

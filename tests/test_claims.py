@@ -9,7 +9,7 @@ import pytest
 from pecg_utils import claims
 from pecg_utils.claims import Claim, join, load, verdict
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
-from pecg_utils.trial import Protocol
+from pecg_utils.protocol import Protocol
 
 # arXiv 2510.03780, typed a second time: (Hamming loss, macro F1 in %) on 9 and on 12 leads.
 REPORTED = {

@@ -293,7 +293,7 @@ def test_each_step_of_the_ablation_adds_one_thing() -> None:
     plain = found["CE"]
     assert plain["total"] == plain["cross_entropy"]
     on = {name: [part for part, value in row.items() if value] for name, row in found.items()}
-    assert on["CE"] == on["CE, class-balanced"] == ["total", "cross_entropy"]
+    assert on["CE"] == on["balanced CE"] == ["total", "cross_entropy"]
     assert on["CE + SupCon"] == ["total", "cross_entropy", "supcon"]
     for name in ("CE + align", "+ phi", "+ psi"):
         assert on[name] == ["total", "cross_entropy", "align"]
@@ -306,7 +306,7 @@ def test_each_step_of_the_ablation_adds_one_thing() -> None:
 
 
 def test_the_class_balanced_cross_entropy_is_its_equation() -> None:
-    _, found = whole(ABLATION["CE, class-balanced"])
+    _, found = whole(ABLATION["balanced CE"])
     phi = class_balanced(COUNTS).double()
     y = torch.tensor([0, 0, 0, 1, 1, 2])
     logs = unit(6, 4, seed=9).log_softmax(dim=1)

@@ -112,8 +112,9 @@ def test_channels_that_are_not_there_leave_no_gap():
     (axis,) = draw(electrogram_plots.beats([none]))
     assert words(axis) == []
     assert len(draw(electrogram_plots.beats([few, none, few]))) == 3
-    with pytest.raises(ValueError, match="no stretch"):
-        electrogram_plots.beats([])
+    for empty in (electrogram_plots.beats([]), electrogram_plots.intervals(pd.DataFrame({"rhythm": [], "va": []}))):
+        (axis,) = draw(empty)
+        assert words(axis) == ["These recordings have no electrograms."]
 
 
 def test_a_line_says_what_is_seen():

@@ -9,7 +9,7 @@ from test_report import keep, page, record, tables, trial
 
 from pecg_utils import report
 from pecg_utils.data.recording import TWELVE_LEADS
-from pecg_utils.trial import Protocol
+from pecg_utils.protocol import Protocol
 
 POOLED = Protocol("cnn_ecg_mamba", TWELVE_LEADS, "12-lead", "file", folds=3)
 

@@ -12,7 +12,7 @@ import torch
 from pecg_utils import ledger, machine, places
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
 from pecg_utils.errors import PecgError
-from pecg_utils.trial import Protocol
+from pecg_utils.protocol import Protocol
 from pecg_utils.twins import zzu as twin
 
 torch.set_num_threads(1)

@@ -257,7 +257,7 @@ def outcome(value, low=None, high=None, model="resnet1d", zero=0.05, loss=0.04):
         scores=scores,
         facts={},
         curves=pd.DataFrame(),
-        thresholds=None,
+        folds=(),
         folder=None,
     )
 

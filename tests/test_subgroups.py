@@ -51,7 +51,7 @@ def outcome(skill, rows=None, seed=0, protocol=PLAN, apart=False):
         scores=pd.DataFrame(),
         facts={"weights": 1234, "seconds": 5.4},
         curves=pd.DataFrame(),
-        thresholds=np.full((3, 26), 0.5),
+        folds=(),
         folder=None,
     )
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from pecg_utils import train
+from pecg_utils import objectives, train
 from pecg_utils.data.inputs import Inputs, scale
 from pecg_utils.data.quality import Report
 from pecg_utils.data.windows import Settings, Windows
@@ -124,7 +124,7 @@ def test_stopped_in_an_epoch_and_resumed_gives_the_weights_of_a_run_never_stoppe
 ):
     never = fit(network(), *sides(), SHORT, tmp_path / "never")
     monkeypatch.setattr(train, "_SAVE_EVERY", 0.0)
-    loss, calls = train.weighted_bce, []
+    loss, calls = objectives.weighted_bce, []
 
     def stops(*arguments):
         calls.append(1)
@@ -132,7 +132,7 @@ def test_stopped_in_an_epoch_and_resumed_gives_the_weights_of_a_run_never_stoppe
             raise Stopped
         return loss(*arguments)
 
-    monkeypatch.setattr(train, "weighted_bce", stops)
+    monkeypatch.setattr(objectives, "weighted_bce", stops)
     with pytest.raises(Stopped):
         fit(network(), *sides(), SHORT, tmp_path / "stopped")
     state = torch.load(tmp_path / "stopped", weights_only=True)
@@ -152,13 +152,13 @@ def test_killed_in_an_epoch_and_resumed_gives_the_weights_of_a_run_never_stopped
         sys.path.insert(0, sys.argv[1])
         import test_train as t
         t.train._SAVE_EVERY = 0.0
-        loss, calls = t.train.weighted_bce, []
+        loss, calls = t.objectives.weighted_bce, []
         def dies(*arguments):
             calls.append(1)
             if len(calls) == 10:
                 os.kill(os.getpid(), signal.SIGKILL)
             return loss(*arguments)
-        t.train.weighted_bce = dies
+        t.objectives.weighted_bce = dies
         t.fit(t.network(), *t.sides(), t.SHORT, t.Path(sys.argv[2]))
     """
     checkpoint = tmp_path / "killed"
@@ -319,8 +319,10 @@ def test_a_shift_rolls_each_window_by_its_own_amount_and_changes_what_is_learnt(
 
 def test_the_plain_loss_weighs_every_label_alike(tmp_path, monkeypatch):
     given = []
-    loss = train.weighted_bce
-    monkeypatch.setattr(train, "weighted_bce", lambda z, y, w: given.append(w) or loss(z, y, w))
+    loss = objectives.weighted_bce
+    monkeypatch.setattr(
+        objectives, "weighted_bce", lambda z, y, w: given.append(w) or loss(z, y, w)
+    )
     fit(network(), *sides(), dataclasses.replace(SHORT, epochs=1, loss="plain"), tmp_path / "a")
     fit(network(), *sides(), dataclasses.replace(SHORT, epochs=1), tmp_path / "b")
     assert given[0].tolist() == [1.0, 1.0]

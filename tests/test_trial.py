@@ -14,9 +14,10 @@ from pecg_utils.data.quality import Report
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
 from pecg_utils.data.windows import Settings, Windows
 from pecg_utils.errors import PecgError
+from pecg_utils.protocol import Protocol
 from pecg_utils.subgroups import AGE_BANDS, by_age
 from pecg_utils.train import Training
-from pecg_utils.trial import Protocol, carry_out, judge
+from pecg_utils.trial import carry_out, judge
 
 torch.set_num_threads(1)
 TINY = {"channels": (4, 4, 4, 4), "blocks": 1}

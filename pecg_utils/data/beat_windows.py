@@ -21,10 +21,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import files, progress
-from pecg_utils.data import mitdb, prepared, splits
+from pecg_utils.data import mitdb, prepared
 from pecg_utils.data.quality import Fault, Report, examine, unread
 from pecg_utils.data.recording import Dataset
-from pecg_utils.data.splits import Split
 from pecg_utils.data.windows import Settings, Windows, data_fingerprint
 from pecg_utils.errors import PecgError
 
@@ -71,20 +70,6 @@ def prepare(
         lambda scratch: _make(dataset, settings, extent, scratch),
         lambda folder: _load(dataset, settings, extent, folder),
     )
-
-
-def division(windows: Windows, seed: int, by: str = "record") -> Split:
-    """De Chazal's division: DS1 trains, DS2 is tested (2004, IEEE TBME 51:1196).
-
-    By "record" it is as published, with patient 201 on both sides: recording 201 in DS1, 202 in
-    DS2. By "patient" 202 trains with 201 (*ours*). An eighth of DS1's recordings or patients
-    validates, which the paper does without.
-    """
-    tested = (windows.table["division"] == "DS2").to_numpy()
-    if by == "patient":
-        taught = windows.table["patient"][~tested]
-        tested = tested & ~windows.table["patient"].isin(taught).to_numpy()
-    return splits.given(windows.table, windows.labels, tested, by, seed)
 
 
 def _make(dataset: Dataset, settings: Settings, extent: tuple[int, int], folder: Path) -> None:

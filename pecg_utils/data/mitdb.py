@@ -56,13 +56,15 @@ _SAME_PATIENT = {"202": "201"}
 _PERSON = re.compile(r"#\s*(-?\d+)\s+([MF])\b")
 
 
-def open_folder(root: Path) -> Dataset:
+def open_folder(root: Path, paced: bool = True) -> Dataset:
     """The release or a part of it, from the folder that holds 100.hea and the others.
 
+    paced: with the four recordings of paced beats; without them it is a part of the release.
     The labels say which beat classes a recording holds.
     Raises PecgError when no record of the release is there.
     """
     headers = sorted(h for h in root.glob("*.hea") if re.fullmatch(r"[12]\d\d", h.stem))
+    headers = [header for header in headers if paced or header.stem not in PACED]
     if not headers:
         raise PecgError(
             f"{root} is no MIT-BIH folder: it has no header such as 100.hea. Give the folder that "

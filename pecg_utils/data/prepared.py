@@ -62,6 +62,16 @@ def to_steps(
     return np.rint(millivolts / gain[:, :, None]).astype("<i2"), gain
 
 
+def standardised(steps: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+    """Windows (n, L, T) with mean 0 and deviation 1 in each channel; a constant one is zeros.
+
+    The steps alone tell, since a gain cancels.
+    """
+    centred = steps - steps.mean(axis=2, keepdims=True, dtype=np.float32)  # (n, L, T)
+    deviation = centred.std(axis=2, keepdims=True)
+    return np.asarray(centred / np.where(deviation > 0, deviation, 1.0), dtype=np.float32)
+
+
 def nothing_left(dataset: Dataset, report: Report) -> str:
     """The sentence for a dataset of which every recording is shut out."""
     first = next(f for f in report.faults if f.excluded)

@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,10 @@ from pecg_utils.data import leipzig, prepared
 from pecg_utils.data.quality import Fault, Report
 from pecg_utils.data.recording import TWELVE_LEADS, Dataset
 from pecg_utils.data.spans import (
+    ECG_FS,
     ECG_LENGTH,
     ELECTROGRAMS,
+    FS,
     IEGM_LENGTH,
     NO_GROUP,
     SECONDS,
@@ -77,7 +79,8 @@ class Segments:
     table: one row a window: record, patient, source, age_days, sex, group (child or adult), rhythm,
     span (its number in the record), start and end (s). labels: (N, C) bool. classes: their codes.
     left_out: seconds and windows of each record that are in no window, by rhythm and reason (see
-    spans.REASONS). report: what was found of the recordings.
+    spans.REASONS). report: what was found of the recordings. n_leads, n_samples, sizes: what a
+    model of them is created with.
     """
 
     ecg_steps: npt.NDArray[np.int16]
@@ -93,8 +96,21 @@ class Segments:
     report: Report
     key: str
 
+    n_leads = len(TWELVE_LEADS)
+    n_samples = ECG_LENGTH
+    sizes: ClassVar[dict[str, int]] = {
+        "electrograms": len(ELECTROGRAMS),
+        "ecg_fs": round(ECG_FS),
+        "iegm_fs": round(FS),
+    }
+
     def __len__(self) -> int:
         return len(self.table)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Class -> words."""
+        return {name: {**UNGROUPED, **GROUPS}[name] for name in self.classes}
 
     def ecg(self, rows: Rows) -> Floats:
         """The surface ECG of the windows `rows`: (n, 12, 1000) float32, mV at 500 Hz."""
@@ -111,8 +127,8 @@ class Segments:
         """
         place = self.place[rows]
         return (
-            _standardised(self.ecg_steps[place]),
-            _standardised(self.iegm_steps[place]),
+            prepared.standardised(self.ecg_steps[place]),
+            prepared.standardised(self.iegm_steps[place]),
             self.mask[rows],
         )
 
@@ -272,10 +288,3 @@ def _load(dataset: Dataset, folder: Path) -> Segments:
 def _one_hot(names: pd.Series, classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     flags: npt.NDArray[np.bool_] = names.to_numpy()[:, None] == np.array(classes)  # (N, C)
     return flags
-
-
-def _standardised(steps: npt.NDArray[np.int16]) -> Floats:
-    """(n, L, T); the steps alone tell, since a gain cancels."""
-    centred = steps - steps.mean(axis=2, keepdims=True, dtype=np.float32)  # (n, L, T)
-    deviation = centred.std(axis=2, keepdims=True)
-    return np.asarray(centred / np.where(deviation > 0, deviation, 1.0), dtype=np.float32)

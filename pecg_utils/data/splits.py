@@ -9,15 +9,15 @@
 | patient | the patient | the sound split; refused where a patient is unknown |
 | proxy | recordings of equal source, age, sex and labels | where no patient is named |
 | fold | the release's own folds | PTB-XL: 1 to 8 train, 9 validation, 10 test; by patient |
+| division | the patient | MIT-BIH's DS1 trains, DS2 is tested, but for 202: its patient is in DS1 |
 | site | the place of recording | one place is tested, the others train and validate |
 
 Except by window and by file, recordings with the same samples count as one unit, whoever they are
-said to be of. All but the folds are multilabel-stratified (Sechidis et al. 2011, through
+said to be of. All but folds and division are multilabel-stratified (Sechidis et al. 2011, through
 iterative-stratification): a unit carries every label that one of its windows carries.
 
 `make` divides once, 7:1:2. `several` makes the splits of a cross-validation, in each of which
-another part is tested, or of leaving out one site after the other. `given` takes the test side from
-whoever asks, as where a release divides itself in two.
+another part is tested, or of leaving out one site after the other. `of` is either.
 """
 
 import json
@@ -35,13 +35,14 @@ from pecg_utils.data.recording import UNKNOWN, sites
 from pecg_utils.errors import PecgError
 
 SIDES = ("train", "validation", "test")
-WAYS = ("window", "file", "record", "patient", "proxy", "fold", "site", "block")
+WAYS = ("window", "file", "record", "patient", "proxy", "fold", "division", "site", "block")
 _UNIT = {
     "file": "record",
     "record": "record",
     "patient": "patient",
     "proxy": "proxy",
     "fold": "patient",
+    "division": "patient",
 }
 _APART = ("window", "file")  # ways in which copies of a recording may stand on both sides
 NOWHERE = -1  # by site: a copy of a tested recording, elsewhere; by block: a window at a seam
@@ -98,10 +99,21 @@ def make(
         raise PecgError("A site split has a part for each site; `several` makes them.")
     if by == "fold":
         side = _by_fold(table)
+    elif by == "division":
+        side = _by_division(table, labels, seed)
     else:
         _refuse_unknown(table, by)
         side = _stratified(_units(table, by, block), labels, seed, by)
     return _checked(by, side, table, block)
+
+
+def of(
+    table: pd.DataFrame, labels: npt.NDArray[np.bool_], by: str, seed: int, count: int
+) -> list[Split]:
+    """One split by `make` where `count` is 1 (and not by site), or those that `several` makes."""
+    if count == 1 and by != "site":
+        return [make(table, labels, by, seed)]
+    return several(table, labels, by, seed, count)
 
 
 def several(
@@ -120,7 +132,7 @@ def several(
     """
     if by == "site":
         return _left_out(table, labels, seed, count)
-    if by not in WAYS or by == "fold":
+    if by not in WAYS or by in ("fold", "division"):
         raise PecgError(f"There is no cross-validation by {by!r}.")
     _refuse_unknown(table, by)
     units = _units(table, by, block)  # (N,)
@@ -141,28 +153,6 @@ def several(
         side[test] = 2
         splits.append(_checked(by, side[unit_of], table, block))
     return splits
-
-
-def given(
-    table: pd.DataFrame,
-    labels: npt.NDArray[np.bool_],
-    tested: npt.NDArray[np.bool_],
-    by: str,
-    seed: int,
-) -> Split:
-    """The split that tests where `tested` (N,) is true; an eighth of the other units validates.
-
-    by: file, record, patient or proxy. Arguments and errors otherwise as in `make`; one of them is
-    that a unit is tested in part.
-    """
-    if by not in ("file", "record", "patient", "proxy"):
-        raise PecgError(
-            f"A test side that is given is by file, record, patient or proxy, not {by}."
-        )
-    _refuse_unknown(table, by)
-    side = np.where(tested, 2, 0).astype(np.int8)
-    side[_validating(table, labels, np.flatnonzero(~tested), by, seed, "the test side")] = 1
-    return _checked(by, side, table)
 
 
 def _checked(
@@ -301,7 +291,9 @@ def _on_two_sides(side: npt.NDArray[np.generic], unit: pd.Series) -> list[object
 
 
 def _refuse_unknown(table: pd.DataFrame, by: str) -> None:
-    if by in ("patient", "fold") and (unknown := int((table["patient"] == UNKNOWN).sum())):
+    if by in ("patient", "fold", "division") and (
+        unknown := int((table["patient"] == UNKNOWN).sum())
+    ):
         raise PecgError(
             f"The {by} split is refused: {unknown} windows are of recordings that name no patient. "
             "Split by proxy, which keeps recordings of equal source, age, sex and labels together."
@@ -350,6 +342,24 @@ def _by_fold(table: pd.DataFrame) -> npt.NDArray[np.int8]:
     if not np.isin(fold, range(1, 11)).all():
         raise PecgError("Some recordings have no fold between 1 and 10; split by patient instead.")
     return np.where(fold <= 8, 0, fold - 8).astype(np.int8)
+
+
+def _by_division(
+    table: pd.DataFrame, labels: npt.NDArray[np.bool_], seed: int
+) -> npt.NDArray[np.int8]:
+    """De Chazal's division (2004, IEEE TBME 51:1196), and an eighth of DS1's patients validates.
+
+    The paper does without a validation side. And it tests recording 202, though 201, which trains,
+    is of the same patient: here 202 trains too (*ours*).
+    """
+    if "division" not in table.columns:
+        raise PecgError("This dataset does not divide itself in two; split by patient instead.")
+    taught = table["patient"][table["division"] == "DS1"]
+    tested = (table["division"] == "DS2") & ~table["patient"].isin(taught)
+    side = np.where(tested, 2, 0).astype(np.int8)
+    rest = np.flatnonzero(side == 0)
+    side[_validating(table, labels, rest, "patient", seed, "DS2")] = 1
+    return side
 
 
 def _stratified(

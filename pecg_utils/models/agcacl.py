@@ -30,10 +30,14 @@ BRANCHES = ("both", "ecg", "iegm")
 
 
 class Answer(NamedTuple):
-    """logits (B, C), and embedding (B, D), each row of length one, for the contrastive loss."""
+    """logits (B, C), and embedding (B, D), each row of length one, for the contrastive loss.
+
+    heard: (B, 2) bool, whether ECG and electrograms had a channel that the answer was made from.
+    """
 
     logits: Tensor
     embedding: Tensor
+    heard: Tensor
 
 
 class Encoders(nn.Module):
@@ -49,13 +53,13 @@ class Encoders(nn.Module):
         paces: tuple[float, ...],
         channels: tuple[int, ...],
         kernels: tuple[int, ...],
+        strides: tuple[int, ...],
         dropout: float,
     ) -> None:
         super().__init__()
-        halved = (2,) * len(kernels)
         self.each = nn.ModuleList(
             nn.Sequential(
-                Stem(count, channels, kernels, halved, activation=nn.ReLU),
+                Stem(count, channels, kernels, strides, activation=nn.ReLU),
                 Positions(dropout, pace),
             )
             for count, pace in zip(counts, paces, strict=True)
@@ -139,6 +143,7 @@ class Agcacl(nn.Module):
         iegm_fs: int,
         channels: tuple[int, ...],
         kernels: tuple[int, ...],
+        strides: tuple[int, ...],
         depth: int,
         heads: int,
         feedforward: int,
@@ -160,7 +165,7 @@ class Agcacl(nn.Module):
         of_each = {"ecg": (n_leads, 1.0), "iegm": (electrograms, pace)}
         self.reads = tuple(of_each) if branches == "both" else (branches,)
         counts, paces = zip(*(of_each[name] for name in self.reads), strict=True)
-        self.encoders = Encoders(counts, paces, channels, kernels, dropout)
+        self.encoders = Encoders(counts, paces, channels, kernels, strides, dropout)
         if branches == "both":
             self.cross = CrossAttention(d_model, heads, dropout)
             self.gate = GatedSum(d_model, pace)
@@ -215,8 +220,11 @@ class Agcacl(nn.Module):
         for layer in self.layers:
             x = layer(x)  # (B, S, D)
         x = self.pool(x)  # (B, D)
+        heard = dict(zip(self.reads, has, strict=True))
+        silent = torch.zeros_like(has[0])
+        heard_of = [heard.get(name, silent).flatten() for name in ("ecg", "iegm")]  # (B,) each
         fine = x.to(torch.promote_types(x.dtype, torch.float32))  # bf16 has three digits
-        return Answer(self.head(x), F.normalize(fine, dim=1))
+        return Answer(self.head(x), F.normalize(fine, dim=1), torch.stack(heard_of, dim=1))
 
     def beside(self, ecg: Tensor) -> tuple[Tensor, ...]:
         """Electrograms of zeros (B, K, U) for the seconds of `ecg` (B, L, T), and their mask."""
@@ -263,6 +271,7 @@ ENTRY = Entry(
         Size("iegm_fs", 977, "ours", "Leipzig's own rate: electrograms reach to 300 Hz"),
         Size("channels", (32, 64, 128, 128), "ours", OURS + "; small, as the patients are few"),
         Size("kernels", (15, 7, 5, 3), "ours", OURS + "; 30 ms of ECG at first"),
+        Size("strides", (2, 2, 2, 2), "ours", OURS + "; a token has 32 ms of ECG, 16 ms of IEGM"),
         Size("depth", 2, "ours", KIND + " says a lightweight Transformer, not how deep"),
         Size("heads", 4, "ours", OURS + "; heads of 32"),
         Size("feedforward", 256, "ours", OURS + "; twice the width"),
@@ -273,7 +282,6 @@ ENTRY = Entry(
         Choice("encoders", "one convolutional encoder a signal", "paper", KIND),
         Choice("fusion", "attention from each signal to the other", "paper", KIND),
         Choice("sum of both", "shares by a gate, at the ECG's tokens", "ours", OURS),
-        Choice("stride", "2 each: a token has 32 ms of ECG, 16 ms of IEGM", "ours", OURS),
         Choice("positions", "sines and cosines of the time, one clock", "ours", OURS),
         Choice("absent channel", "zeros; a signal without channels is left out", "ours", OURS),
         Choice("pooling", "mean over tokens", "ours", OURS),

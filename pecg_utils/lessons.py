@@ -1,0 +1,131 @@
+"""How prepared data is taught, and how the answers to it are scored.
+
+Windows carry any number of labels each, pairs one class each. What differs between the two lies
+here and in objectives.py; splits, folds, training and records do not differ.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pecg_utils import bootstrap, one_label
+from pecg_utils.data.inputs import Inputs, scale
+from pecg_utils.data.pairs import PairInputs, Pairs
+from pecg_utils.data.windows import Windows
+from pecg_utils.protocol import Protocol
+
+Flags = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a trial teaches. inputs: by side. model and objective: new, or an objective of None for
+    train.fit's own. kept: what to keep beside the weights."""
+
+    inputs: Mapping[str, Any]
+    model: Any
+    objective: Any
+    kept: Mapping[str, Any]
+
+
+def lesson(
+    prepared: Windows | Pairs,
+    labels: Flags,
+    sides: Mapping[str, Rows],
+    protocol: Protocol,
+    sizes: Mapping[str, Any],
+) -> Lesson:
+    """What `protocol` teaches. labels: (N, C). sides: the rows of each. sizes: the model's."""
+    if isinstance(prepared, Windows):
+        return _of_windows(prepared, labels, sides, protocol, sizes)
+    return _of_pairs(prepared, labels, sides, protocol, sizes)
+
+
+def _of_windows(
+    windows: Windows,
+    labels: Flags,
+    sides: Mapping[str, Rows],
+    protocol: Protocol,
+    sizes: Mapping[str, Any],
+) -> Lesson:
+    from pecg_utils import models
+
+    learned = scale(windows, sides["train"], protocol.leads)
+    inputs = {}
+    for side, rows in sides.items():
+        own = protocol.normalise == "own"
+        measure = scale(windows, rows, protocol.leads) if own else learned
+        inputs[side] = Inputs(windows, rows, measure, labels[rows])
+    model = models.create(
+        protocol.model,
+        n_leads=len(protocol.leads),
+        n_classes=labels.shape[1],
+        n_samples=windows.steps.shape[2],
+        **sizes,
+    )
+    kept = {"mean": learned.mean.tolist(), "std": learned.std.tolist()}
+    return Lesson(inputs, model, None, kept)
+
+
+def _of_pairs(
+    pairs: Pairs,
+    labels: Flags,
+    sides: Mapping[str, Rows],
+    protocol: Protocol,
+    sizes: Mapping[str, Any],
+) -> Lesson:
+    import torch
+
+    from pecg_utils.contrastive import ABLATION, Contrast, Terms
+    from pecg_utils.objectives import OneLabel
+
+    inputs = {side: PairInputs(pairs, rows, labels[rows]) for side, rows in sides.items()}
+    model = model_of_pairs(pairs, protocol.model, sizes)
+    counts = torch.from_numpy(labels[sides["train"]].sum(axis=0))  # (C,)
+    terms = ABLATION[protocol.loss] if protocol.loss else Terms()
+    return Lesson(inputs, model, OneLabel(Contrast(counts, model.head.in_features, terms)), {})
+
+
+def model_of_pairs(pairs: Pairs, model: str, sizes: Mapping[str, Any]) -> Any:
+    """A new model of two signals, such as these pairs have."""
+    from pecg_utils import models
+
+    return models.create(
+        model,
+        n_leads=pairs.n_leads,
+        n_classes=len(pairs.classes),
+        n_samples=pairs.n_samples,
+        **{**sizes, **pairs.sizes},
+    )
+
+
+def answers(
+    prepared: Windows | Pairs,
+    probabilities: npt.NDArray[np.float32],
+    thresholds: npt.NDArray[np.float64],
+) -> Flags:
+    """What is answered, (n, C): labels from their threshold (C,) on, or the likeliest class."""
+    if isinstance(prepared, Windows):
+        return probabilities >= thresholds
+    likeliest = probabilities.argmax(axis=1)  # (n,)
+    return np.asarray(likeliest[:, None] == np.arange(probabilities.shape[1]))
+
+
+def scores(
+    prepared: Windows | Pairs,
+    targets: Flags,
+    probabilities: npt.NDArray[np.float32],
+    who: pd.Series,
+    resamples: int,
+    parts: pd.Series | None,
+) -> pd.DataFrame:
+    """Every metric with its interval, as bootstrap.intervals or one_label.intervals gives it."""
+    score = bootstrap if isinstance(prepared, Windows) else one_label
+    return score.intervals(
+        targets, probabilities, who, resamples=resamples, labels=prepared.classes, parts=parts
+    ).reset_index()

@@ -1,0 +1,90 @@
+"""What training goes down, how a model's answer is read, and which epoch is the better one.
+
+A window either carries any number of labels or is of one class. The two differ in these three
+things, and a training loop need not know which it has. An objective is called with a model's
+answer to a batch, the targets (B, C), 0 and 1, and the epochs that have passed, parts of one too.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from pecg_utils.contrastive import Contrast
+from pecg_utils.losses import positive_weights, weighted_bce
+from pecg_utils.models.agcacl import Answer
+
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
+
+
+class ManyLabels(nn.Module):
+    """Logits (B, C) of labels that do not exclude each other: binary cross-entropy.
+
+    labels: (N, C) of the training side. loss: "weighted" by its positives, or "plain".
+    """
+
+    weights: Tensor
+
+    def __init__(self, labels: Flags, loss: str) -> None:
+        super().__init__()
+        weights = torch.ones(labels.shape[1])  # (C,)
+        if loss == "weighted":
+            weights = positive_weights(torch.from_numpy(labels))
+        self.register_buffer("weights", weights)
+
+    def forward(self, answer: Tensor, targets: Tensor, passed: float) -> Tensor:
+        return weighted_bce(answer, targets, self.weights)
+
+    @staticmethod
+    def probabilities(answer: Tensor) -> Tensor:
+        """(B, C), each label by itself."""
+        return torch.sigmoid(answer)
+
+    def score(self, metric: str, targets: Flags, probabilities: Floats) -> float:
+        """The macro F1 at 0.5 over all labels, or the average precision of those that occur."""
+        from sklearn.metrics import f1_score
+
+        if metric == "f1":
+            return float(f1_score(targets, probabilities >= 0.5, average="macro", zero_division=0))
+        return _average_precision(targets, probabilities)
+
+
+class OneLabel(nn.Module):
+    """Logits and embedding (models.agcacl.Answer) of one class: `contrast` is the loss."""
+
+    def __init__(self, contrast: Contrast) -> None:
+        super().__init__()
+        self.contrast = contrast
+
+    def forward(self, answer: Answer, targets: Tensor, passed: float) -> Tensor:
+        y = targets.argmax(dim=1)  # (B,)
+        total: Tensor = self.contrast(answer.logits, answer.embedding, y, passed).total
+        return total
+
+    @staticmethod
+    def probabilities(answer: Answer) -> Tensor:
+        """(B, C), which sum to 1."""
+        return answer.logits.float().softmax(dim=1)
+
+    def score(self, metric: str, targets: Flags, probabilities: Floats) -> float:
+        """The macro metric over the classes that occur; F1 of the likeliest class."""
+        from sklearn.metrics import f1_score
+
+        if metric != "f1":
+            return _average_precision(targets, probabilities)
+        occur = np.flatnonzero(targets.any(axis=0))
+        truth, answered = targets.argmax(axis=1), probabilities.argmax(axis=1)
+        return float(f1_score(truth, answered, labels=occur, average="macro", zero_division=0))
+
+
+Objective = ManyLabels | OneLabel
+
+
+def _average_precision(targets: Flags, probabilities: Floats) -> float:
+    from sklearn.metrics import average_precision_score
+
+    occur = targets.any(axis=0)
+    if not occur.any() or not np.isfinite(probabilities).all():
+        return 0.0
+    return float(average_precision_score(targets[:, occur], probabilities[:, occur]))

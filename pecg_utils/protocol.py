@@ -1,0 +1,93 @@
+"""What a trial does: all that an audit varies.
+
+A protocol says the model, which recordings, which leads, how the windows are split, where the
+normalisation comes from, and whether the labels are the real ones. Everything else stays the same,
+so that two trials differ in what is compared and in nothing else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pecg_utils.data import splits
+from pecg_utils.data.pairs import Pairs
+from pecg_utils.data.windows import Windows
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is trained on what, how.
+
+    model: a name of the registry. leads: what the model sees. cohort: the recordings, as
+    "12-lead". split: one of splits.WAYS. normalise: "train" takes the training side's statistics
+    everywhere, "own" each side's own, "window" each window's and lead's own. labels: "real", or
+    "permuted" between patients. antialias: whether the windows are filtered. folds: 1 divides once;
+    more are a cross-validation, or by site the most sites that are left out. changes: sizes of the
+    model that differ from the run's. windows: in words, what is other about the windows. most:
+    windows that a model is taught at most, drawn at random from its training side; None for all.
+    loss: which terms of the model's loss are kept, by name; "" for all. repeat: added to the seed
+    of training, and to nothing else.
+    """
+
+    model: str
+    leads: tuple[str, ...]
+    cohort: str
+    split: str = "patient"
+    normalise: str = "train"
+    labels: str = "real"
+    antialias: bool = True
+    folds: int = 1
+    changes: tuple[tuple[str, Any], ...] = ()
+    windows: str = ""
+    most: int | None = None
+    loss: str = ""
+    repeat: int = 0
+
+    @property
+    def name(self) -> str:
+        """A short name that tells protocols apart."""
+        leads = f"{len(self.leads)} leads"
+        if self.cohort != f"{len(self.leads)}-lead":
+            leads += f" of {self.cohort} recordings"
+        model = self.model
+        if self.changes:
+            model += " with " + " and ".join(f"{name} {value}" for name, value in self.changes)
+        by = f"{self.split} split"
+        if self.folds > 1:
+            by = f"{self.folds}-fold by {self.split}"
+        if self.split == "site":
+            by = f"up to {self.folds} sites left out"
+        words = [model, leads, by]
+        if self.loss:
+            words.append(self.loss)
+        if self.normalise == "own":
+            words.append("own statistics")
+        if self.labels == "permuted":
+            words.append("permuted labels")
+        if not self.antialias:
+            words.append("no filter")
+        if self.windows:
+            words.append(self.windows)
+        if self.most:
+            words.append(f"at most {self.most:,} taught")
+        if self.repeat:
+            words.append(f"repeat {self.repeat}")
+        return ", ".join(words)
+
+
+def taught_alike(prepared: Windows | Pairs, plan: Sequence[Protocol], seed: int) -> list[Protocol]:
+    """The protocols of `plan`, each of whose models is taught as many windows as the least of them.
+
+    More to learn from is better, whoever it is of, and would hide what a comparison is about. A
+    protocol that teaches none a fiftieth more than that stays as it is.
+    """
+    sizes = []
+    for protocol in plan:
+        made = splits.of(prepared.table, prepared.labels, protocol.split, seed, protocol.folds)
+        allowed = protocol.most or len(prepared)
+        sizes.append([min(allowed, len(split.rows("train"))) for split in made])
+    least = min(min(of_one) for of_one in sizes)
+    return [
+        replace(protocol, most=least) if max(of_one) > 1.02 * least else protocol
+        for protocol, of_one in zip(plan, sizes, strict=True)
+    ]
