@@ -274,6 +274,16 @@ def faults(reports: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     return table.rename_axis(None)
 
 
+def named(reports: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Every fault that was found: recording, fault, detail, and whether it was shut out for it."""
+    found = [fault for report in reports.values() for fault in report["faults"]]
+    table = pd.DataFrame(found, columns=["record", "fault", "detail", "excluded"])
+    table["excluded"] = table["excluded"].map({True: "yes", False: "no"})
+    return table.set_axis(["recording", "fault", "detail", "shut out"], axis=1).set_index(
+        "recording"
+    )
+
+
 def _written(outcome: Outcome) -> dict[str, Any]:
     """An outcome as a record has it: facts, and the scores column by column."""
     columns = {name: outcome.scores[name].tolist() for name in outcome.scores.columns}

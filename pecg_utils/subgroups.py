@@ -127,6 +127,23 @@ def difference(
     return float(values[0][0]), float(low), float(high)
 
 
+def distances(
+    pairs: Mapping[str, tuple[Outcome, Outcome]],
+    metrics: Sequence[str],
+    resamples: int = 1000,
+) -> pd.DataFrame:
+    """For each name and metric, the first outcome less the second: name, metric, value, low, high.
+
+    As `difference` gives them.
+    """
+    rows = [
+        (name, metric, *difference(*two, metric, resamples, one_label=two[0].one_label))
+        for name, two in pairs.items()
+        for metric in metrics
+    ]
+    return pd.DataFrame(rows, columns=["name", "metric", "value", "low", "high"])
+
+
 def differences(whole: Outcome, changed: Sequence[Outcome], resamples: int = 1000) -> pd.DataFrame:
     """Each of `changed` less `whole` in both areas, with weights and seconds: a table to show.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from pecg_utils import subgroups
 from pecg_utils.data.recording import UNKNOWN, Dataset, people, sites
@@ -94,6 +95,18 @@ def difference(
         f"On the *{first.kind}*, {WORDS[metric]} with *{first.protocol.name}*, less that with "
         f"*{second.protocol.name}* on the same recordings, is {value:+.3f} ({held}"
     )
+
+
+def distances(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as subgroups.distances gives it, as a reader wants it: a row a name."""
+    said = [
+        f"{row.value:+.3f}" + ("" if np.isnan(row.low) else f" ({row.low:+.3f} to {row.high:+.3f})")
+        for row in table.itertuples()
+    ]
+    shown = table.assign(said=said, metric=table["metric"].map(WORDS))
+    wide = shown.pivot(index="name", columns="metric", values="said")
+    order = shown["name"].drop_duplicates(), shown["metric"].drop_duplicates()
+    return wide.loc[order].rename_axis(index=None, columns=None)
 
 
 def padding(dataset: Dataset, seconds: float) -> "Markdown":

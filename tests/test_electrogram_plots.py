@@ -112,7 +112,8 @@ def test_channels_that_are_not_there_leave_no_gap():
     (axis,) = draw(electrogram_plots.beats([none]))
     assert words(axis) == []
     assert len(draw(electrogram_plots.beats([few, none, few]))) == 3
-    for empty in (electrogram_plots.beats([]), electrogram_plots.intervals(pd.DataFrame({"rhythm": [], "va": []}))):
+    nothing = pd.DataFrame({"rhythm": [], "va": []})
+    for empty in (electrogram_plots.beats([]), electrogram_plots.intervals(nothing)):
         (axis,) = draw(empty)
         assert words(axis) == ["These recordings have no electrograms."]
 

@@ -35,6 +35,8 @@ PAGES = {
     "benchmark-finding.md",
     "cnn_ecg_mamba-kept.md",
     "cnn_ecg_mamba-finding.md",
+    "agcacl-kept.md",
+    "agcacl-finding.md",
 }
 
 
