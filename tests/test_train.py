@@ -78,7 +78,8 @@ def test_the_loss_falls_and_the_best_epoch_is_kept(tmp_path):
     assert losses[-1] < 0.5 * losses[0]
     assert [row["epoch"] for row in fitted.curves] == list(range(1, 13))
     assert fitted.best_epoch == 1 + int(np.argmax(f1))  # the first of equals
-    assert train._macro("f1", validation.labels, predict(fitted.model, validation)) == max(f1)
+    given = predict(fitted.model, validation)
+    assert fitted.objective.score("f1", validation.labels, given) == max(f1)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(tmp_path):
@@ -222,8 +223,8 @@ def test_training_sees_no_window_of_another_side(tmp_path, monkeypatch):
 def test_the_positive_weights_are_counted_on_the_training_side(tmp_path, monkeypatch):
     training, validation = sides()
     counted = []
-    weigh = train.positive_weights
-    monkeypatch.setattr(train, "positive_weights", lambda y: (counted.append(y), weigh(y))[1])
+    weigh = objectives.positive_weights
+    monkeypatch.setattr(objectives, "positive_weights", lambda y: (counted.append(y), weigh(y))[1])
     fit(network(), training, validation, SHORT, tmp_path / "checkpoint")
     assert len(counted) == 1
     np.testing.assert_array_equal(counted[0].numpy(), training.labels)
@@ -245,7 +246,7 @@ def test_nothing_is_printed_that_would_stand_in_the_book(tmp_path):
 
 def test_of_equally_good_epochs_the_first_is_kept(tmp_path, monkeypatch):
     f1 = iter([0.1, 0.4, 0.4, 0.2])
-    monkeypatch.setattr(train, "_macro", lambda *_: next(f1))
+    monkeypatch.setattr(objectives.ManyLabels, "score", lambda *_: next(f1))
     assert fit(network(), *sides(), SHORT, tmp_path).best_epoch == 2
 
 
@@ -335,10 +336,11 @@ def test_the_epoch_of_the_best_average_precision_is_kept_over_the_labels_that_oc
     fitted = fit(network(), training, validation, how, tmp_path)
     values = [row["validation_average_precision"] for row in fitted.curves]
     assert fitted.best_epoch == values.index(max(values)) + 1
-    found = train._macro("average_precision", validation.labels, predict(fitted.model, validation))
+    score = fitted.objective.score
+    found = score("average_precision", validation.labels, predict(fitted.model, validation))
     assert found == pytest.approx(max(values))
     targets = np.array([[1, 0], [0, 0], [1, 0]], dtype=bool)
     guessed = np.array([[0.9, 0.1], [0.2, 0.3], [0.1, 0.2]], dtype=np.float32)
-    assert train._macro("average_precision", targets, guessed) == pytest.approx((1 + 2 / 3) / 2)
-    assert train._macro("average_precision", targets * False, guessed) == 0.0
-    assert train._macro("average_precision", targets, guessed * np.nan) == 0.0
+    assert score("average_precision", targets, guessed) == pytest.approx((1 + 2 / 3) / 2)
+    assert score("average_precision", targets * False, guessed) == 0.0
+    assert score("average_precision", targets, guessed * np.nan) == 0.0

@@ -12,6 +12,7 @@ from pecg_utils import trial
 from pecg_utils.data import splits
 from pecg_utils.data.inputs import scale
 from pecg_utils.data.recording import TWELVE_LEADS
+from pecg_utils.protocol import taught_alike
 from pecg_utils.trial import carry_out
 
 SITES = ("north", "east", "south")
@@ -51,7 +52,7 @@ def test_a_cross_validation_tests_every_window_once_with_its_own_labels(crossed)
         [53] * 3, abs=4
     )
     assert facts["seconds"] == pytest.approx(sum(f["seconds"] for f in facts["folds"]), abs=0.1)
-    assert crossed.thresholds.shape == (3, 2)
+    assert [fold.thresholds.shape for fold in crossed.folds] == [(2,)] * 3
     assert not np.isnan(crossed.value("auroc")["low"])  # a proxy stands for the patient
 
 
@@ -147,7 +148,7 @@ def test_models_that_are_taught_alike_see_equally_many_of_their_own_side(tmp_pat
         dataclasses.replace(PATIENT, split="file", folds=4),
         dataclasses.replace(PATIENT, split="site", folds=3),
     ]
-    alike = trial.taught_alike(windows, plan, TRAINING.seed)
+    alike = taught_alike(windows, plan, TRAINING.seed)
     made = spied(monkeypatch)
     for protocol in alike:
         tried(tmp_path, protocol, windows)
@@ -160,12 +161,12 @@ def test_models_that_are_taught_alike_see_equally_many_of_their_own_side(tmp_pat
         assert len(set(inputs.rows)) == len(inputs)
     assert min(len(split.rows("train")) for split in whole) == alike[0].most
     single = dataclasses.replace(PATIENT, split="site", folds=1)
-    assert trial.taught_alike(windows, [single], TRAINING.seed) == [single]
+    assert taught_alike(windows, [single], TRAINING.seed) == [single]
 
 
 @pytest.mark.parametrize(("sizes", "most"), [((100, 102), None), ((100, 103), 100)])
 def test_a_fiftieth_more_is_no_more(sizes, most, monkeypatch):
     made = [type("S", (), {"rows": lambda self, side, n=n: range(n)})() for n in sizes]
-    monkeypatch.setattr(trial.splits, "several", lambda *_: made)
-    (found,) = trial.taught_alike(of_sites(), [dataclasses.replace(PATIENT, folds=2)], 0)
+    monkeypatch.setattr(splits, "several", lambda *_: made)
+    (found,) = taught_alike(of_sites(), [dataclasses.replace(PATIENT, folds=2)], 0)
     assert found.most == most
