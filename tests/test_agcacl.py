@@ -193,3 +193,44 @@ def test_bfloat16_keeps_the_embedding_in_float32() -> None:
         half = model(*signals())
     assert half.embedding.dtype == torch.float32
     torch.testing.assert_close(half.embedding.norm(dim=1), torch.ones(3), atol=1e-5, rtol=0)
+
+
+def test_what_was_heard_is_told_of_each_window_and_signal() -> None:
+    model = small()
+    ecg, iegm, mask = signals(4)
+    leads = torch.ones(4, 12, dtype=torch.bool)
+    mask[1] = False
+    mask[2, 1:] = False  # one channel is enough
+    leads[3] = False
+    heard = model(ecg, iegm, mask, leads).heard
+    assert heard.dtype == torch.bool
+    assert heard.tolist() == [[True, True], [True, False], [True, True], [False, True]]
+    assert model(ecg, iegm).heard.all()  # no mask: all are there
+    assert model(ecg, iegm).heard.shape == (4, 2)
+
+
+@pytest.mark.parametrize(("branches", "at"), [("ecg", 0), ("iegm", 1)])
+def test_a_signal_that_a_branch_does_not_read_is_not_heard(branches: str, at: int) -> None:
+    model = small(branches=branches)
+    ecg, iegm, mask = signals()
+    leads = torch.ones(3, 12, dtype=torch.bool)
+    mask[0] = leads[0] = False
+    expected = torch.zeros(3, 2, dtype=torch.bool)
+    expected[1:, at] = True
+    assert torch.equal(model(ecg, iegm, mask, leads).heard, expected)
+
+
+def test_strides_say_how_many_samples_a_token_has() -> None:
+    """4 · 2 · 2 · 2 = 32 samples; the clock of both signals stays one."""
+    model = small(strides=(4, 2, 2, 2), iegm_fs=250, dropout=0.0)
+    ecg, iegm = torch.randn(2, 12, 320), torch.randn(2, 7, 160)
+    tokens = model.encoders(ecg, iegm)
+    assert [part.shape for part in tokens] == [(2, 10, 16), (2, 5, 16)]
+    usual = small(iegm_fs=250, dropout=0.0)
+    assert [part.shape for part in usual.encoders(ecg, iegm)] == [(2, 20, 16), (2, 10, 16)]
+    assert model(ecg, iegm).logits.shape == (2, 5)
+    ecg_places, iegm_places = (encode[1] for encode in model.encoders.each)
+    every = ecg_places(torch.zeros(1, 9, 16))
+    torch.testing.assert_close(iegm_places(torch.zeros(1, 5, 16)), every[:, ::2])
+    weights = [sum(p.numel() for p in made.parameters()) for made in (model, usual)]
+    assert weights[0] == weights[1]  # a stride is no weight
