@@ -49,11 +49,13 @@ def without_electrograms(outcome: Outcome, pairs: Pairs, resamples: int = 1000) 
         given = train.predict(model, hidden, OneLabel.probabilities)
         folds.append(replace(fold, probabilities=given))
         heard += train.predict(model, hidden, _heard).sum(axis=0)
+    labels = pairs.labels.copy()  # (N, C)
+    labels[np.concatenate([fold.sides["test"] for fold in folds])] = outcome.targets  # if permuted
     protocol = replace(outcome.protocol, windows=AWAY)
     facts = {**outcome.facts, "name": protocol.name, "seconds": 0.0}
     facts["heard"] = dict(zip(("ecg", "iegm"), heard.astype(int).tolist(), strict=True))
     return outcome_of(
-        protocol, outcome.kind, pairs, pairs.labels, folds, facts, outcome.folder, resamples
+        protocol, outcome.kind, pairs, labels, folds, facts, outcome.folder, resamples
     )
 
 
@@ -70,7 +72,7 @@ def embedded(outcome: Outcome, pairs: Pairs) -> Embedded:
     similar = contrastive.similarity(vectors)
     return Embedded(
         z=z,
-        labels=pairs.labels[rows].argmax(axis=1),
+        labels=outcome.targets[: len(rows)].argmax(axis=1),
         prototypes=vectors.numpy(),
         seen=seen.numpy(),
         similar=similar.numpy(),

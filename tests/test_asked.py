@@ -61,9 +61,9 @@ def test_without_electrograms_says_so_and_leaves_the_trial_as_it_was(crossed, by
     before = {path: path.read_bytes() for path in crossed.folder.rglob("*") if path.is_file()}
     name, given = crossed.facts["name"], crossed.probabilities.copy()
     away = asked.without_electrograms(crossed, by_second, 20)
-    assert away.protocol.windows == "electrograms taken away at test"
+    assert away.protocol.windows == "second signal taken away at test"
     assert dataclasses.replace(away.protocol, windows="") == crossed.protocol
-    assert away.facts["name"] == f"{name}, electrograms taken away at test"
+    assert away.facts["name"] == f"{name}, second signal taken away at test"
     assert away.facts["seconds"] == 0  # nothing is trained
     assert away.facts["split"] == crossed.facts["split"]
     assert away.kind == crossed.kind
@@ -251,3 +251,16 @@ def test_a_class_that_presence_was_not_taught_has_no_share(monkeypatch):
     assert given.shape == (8 * EACH, 3)
     assert not given[:, 1].any()
     np.testing.assert_allclose(given[0], rare.labels[taught].mean(axis=0))
+
+
+def test_a_model_of_permuted_labels_is_asked_for_what_it_was_taught(tmp_path, by_second):
+    outcome = tried(tmp_path, dataclasses.replace(CROSSED, labels="permuted"), by_second)
+    assert not np.array_equal(outcome.targets, by_second.labels[rows_of(outcome)])
+    away = asked.without_electrograms(outcome, by_second, 20)
+    np.testing.assert_array_equal(away.targets, outcome.targets)
+    found = asked.embedded(outcome, by_second)
+    np.testing.assert_array_equal(found.labels, outcome.targets[: len(found.z)].argmax(axis=1))
+
+
+def rows_of(outcome):
+    return np.concatenate([fold.sides["test"] for fold in outcome.folds])

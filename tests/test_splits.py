@@ -326,3 +326,66 @@ def test_what_cannot_be_cross_validated(places: Table, many: Table) -> None:
     few = table[table["site"].isin(["south"])].assign(site=["a"] * 15 + ["b"] * 5)
     with pytest.raises(PecgError, match=r"Without 'a' there are \d proxys left to train on"):
         splits.several(few, labels[:20], "site", 0, 1)
+
+
+def divided(second: int = 4, first: int = 16) -> Table:
+    """3 windows of each recording, in DS1 or DS2; recording D00 of DS2 is of patient 00 of DS1."""
+    names = [f"{n:02d}" for n in range(first)] + [f"D{n:02d}" for n in range(second)]
+    record = np.repeat(names, 3)
+    table = pd.DataFrame({"record": record, "patient": record, "source": "x"})
+    table.loc[table["record"] == "D00", "patient"] = "00"
+    table["division"] = np.where(table["record"].str.startswith("D"), "DS2", "DS1")
+    return table, np.eye(2, dtype=bool)[np.arange(len(table)) % 3 // 2]
+
+
+def test_a_division_tests_the_second_part_less_patients_of_the_first(tmp_path: Path) -> None:
+    table, labels = divided()
+    split = splits.make(table, labels, "division", 0)
+    assert split.by == "division"
+    assert set(table["record"].iloc[split.rows("test")]) == {"D01", "D02", "D03"}
+    assert set(table["record"][split.side < 2]) == {*table["record"][: 3 * 16], "D00"}
+    held = table["patient"].iloc[split.rows("validation")].nunique()
+    assert abs(held - 16 / 8) <= 1  # an eighth; stratified, it may be one more or less
+    others = [splits.make(table, labels, "division", seed) for seed in range(1, 5)]
+    assert splits.make(table, labels, "division", 0).fingerprint == split.fingerprint
+    assert all(np.array_equal(other.rows("test"), split.rows("test")) for other in others)
+    assert len({split.fingerprint, *(other.fingerprint for other in others)}) > 1
+    split.save(tmp_path / "split.json")
+    assert splits.load(tmp_path / "split.json", table).fingerprint == split.fingerprint
+    leaking = Split("division", np.where(table["division"] == "DS2", 2, split.side).astype(np.int8))
+    with pytest.raises(PecgError, match="division split is refused: patient 00 stands on two"):
+        splits.check(leaking, table)
+
+
+def test_what_cannot_be_divided() -> None:
+    table, labels = divided(first=9)
+    with pytest.raises(PecgError, match="Without DS2 there are 9 patients left to train on; 10"):
+        splits.make(table, labels, "division", 0)
+    table, labels = divided(second=1)  # whose one recording is of a patient of DS1
+    with pytest.raises(PecgError, match="leaves nothing for test"):
+        splits.make(table, labels, "division", 0)
+    table, labels = divided()
+    with pytest.raises(PecgError, match="name no patient"):
+        splits.make(table.assign(patient="unknown"), labels, "division", 0)
+    copied = table.assign(same=table["record"].replace("D03", "01"))
+    with pytest.raises(PecgError, match="recordings 01 and D03 have the same samples"):
+        splits.make(copied, labels, "division", 0)
+    with pytest.raises(PecgError, match="does not divide itself"):
+        splits.make(table.drop(columns="division"), labels, "division", 0)
+    with pytest.raises(PecgError, match="no cross-validation by 'division'"):
+        splits.of(table, labels, "division", 0, 3)
+
+
+@pytest.mark.parametrize("by", ["window", "record", "patient", "division"])
+def test_one_split_is_the_one_that_is_made(by: str) -> None:
+    table, labels = divided()
+    (split,) = splits.of(table, labels, by, 3, 1)
+    assert split.fingerprint == splits.make(table, labels, by, 3).fingerprint
+
+
+@pytest.mark.parametrize(("by", "count"), [("record", 3), ("proxy", 2), ("site", 2), ("site", 1)])
+def test_several_splits_are_those_of_a_cross_validation(places: Table, by: str, count: int) -> None:
+    found = splits.of(*places, by, 3, count)
+    expected = splits.several(*places, by, 3, count)
+    assert len(found) == count
+    assert [s.fingerprint for s in found] == [s.fingerprint for s in expected]

@@ -354,6 +354,7 @@ def _by_division(
     """
     if "division" not in table.columns:
         raise PecgError("This dataset does not divide itself in two; split by patient instead.")
+    _refuse_unknown(table, "division")
     taught = table["patient"][table["division"] == "DS1"]
     tested = (table["division"] == "DS2") & ~table["patient"].isin(taught)
     side = np.where(tested, 2, 0).astype(np.int8)
