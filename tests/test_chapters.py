@@ -78,8 +78,9 @@ def test_every_profile_is_valid_and_sizes_up_every_model(chapter, profile):
     assert found.profile == profile
     assert set(getattr(found, "models", [chapter])) <= set(SIZES[found.sizes])
     assert set(Training(**found.training).__dict__) >= set(found.training)
-    assert Settings(("I",), **found.cutting).seconds == found.seconds
-    assert found.twin_size >= 60
+    if chapter != "agcacl":  # which cuts in its own ways
+        assert Settings(("I",), **found.cutting).seconds == found.seconds
+    assert found.twin_size >= (60 if chapter != "agcacl" else 8)
 
 
 def test_a_profile_fills_in_what_is_not_given_and_none_is_not_given():

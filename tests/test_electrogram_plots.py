@@ -115,7 +115,7 @@ def test_channels_that_are_not_there_leave_no_gap():
     nothing = pd.DataFrame({"rhythm": [], "va": []})
     for empty in (electrogram_plots.beats([]), electrogram_plots.intervals(nothing)):
         (axis,) = draw(empty)
-        assert words(axis) == ["These recordings have no electrograms."]
+        assert [t.get_text() for t in axis.texts] == ["These recordings have no electrograms."]
 
 
 def test_a_line_says_what_is_seen():

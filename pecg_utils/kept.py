@@ -1,0 +1,182 @@
+"""The records that are kept with the book, each as tables and pictures for its chapter's page."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pecg_utils import (
+    cards,
+    challenge_plots,
+    claims,
+    contrast_plots,
+    files,
+    ledger,
+    plots,
+    rhythm_words,
+    words,
+)
+from pecg_utils.markdown import table as markdown
+from pecg_utils.metrics import WORDS
+from pecg_utils.subgroups import EVERYWHERE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Tables = dict[str, pd.DataFrame]
+
+
+def fragment(records: list[dict[str, Any]], folder: Path) -> str:
+    """The kept records of a chapter, each as tables and pictures, for the chapter's page."""
+    if not records:
+        return "No record is kept yet.\n"
+    parts = []
+    for record in records:
+        held = {name: pd.DataFrame(table) for name, table in record.get("tables", {}).items()}
+        trials = record["trials"]
+        if "ablation" in held:  # has a picture of its own
+            own = ("loss", "repeat")
+            trials = [t for t in trials if not any(t["protocol"][name] for name in own)]
+        rows = ledger.rows(trials)
+        given = record["data"][0]["kind"]
+        rows["name"] += [
+            (", trained on the twin" if _judged(record) and kind == given else "") + f" [{kind}]"
+            for kind in rows["data"]
+        ]
+        macro = rows[rows["label"] == "macro"]
+        pair = _pair(macro)
+        alt = f"{WORDS[pair[0]]} and {WORDS[pair[1]]} with intervals, trials of {title(record)}"
+        parts += [
+            f"### {title(record)}",
+            about(record),
+            *_by_site(record, held, folder),
+            *_of_signals(record, held, folder),
+            _picture(record, folder, "", alt, lambda: plots.forest(macro, pair)),  # noqa: B023
+            f":::{{dropdown}} The same in numbers\n{markdown(_trials_table(macro))}\n:::",
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _pair(macro: pd.DataFrame) -> tuple[str, str]:
+    """The two metrics that a record's picture shows."""
+    held = set(macro["metric"])
+    if "top1" in held:
+        return "top1", "f1"
+    return "auroc", "challenge_score" if "challenge_score" in held else "f1"
+
+
+def _by_site(record: dict[str, Any], held: Tables, folder: Path) -> list[str]:
+    """What a record holds of sites that were left out, and of a model's parts; it may hold none."""
+    parts = []
+    for metric, chance in (("auroc", 0.5), ("challenge_score", 0.0)):
+        if (table := held.get(f"sites, {metric}")) is None:
+            continue
+        table = table.astype({"value": float, "low": float, "high": float})
+        alt = f"{WORDS[metric]} at each site, pooled and left out, of {title(record)}"
+        parts.append(
+            _picture(
+                record,
+                folder,
+                f"-{metric}",
+                alt,
+                lambda: challenge_plots.paired(table, WORDS[metric], chance, EVERYWHERE),  # noqa: B023
+            )
+        )
+    if parts:
+        said = (
+            "Each site by itself: orange, by models that had other recordings of the site in "
+            "training; blue, by models that had none. All were taught equally many."
+        )
+        parts.insert(0, said)
+    if "parts" in held:
+        said = "One part of the model changed at a time: the change less the whole model."
+        parts += [said, markdown(held["parts"]), "All trials of the record:"]
+    return parts
+
+
+def _of_signals(record: dict[str, Any], held: Tables, folder: Path) -> list[str]:
+    """What a record holds of two signals: distances, the mask alone, and terms of the loss."""
+    parts = []
+    if (table := held.get("distances")) is not None:
+        table = table.astype({"value": float, "low": float, "high": float})
+        shown = words.distances(table).reset_index(names="on the same windows")
+        parts += ["What lies between two trials, with the interval over patients:", markdown(shown)]
+    if (table := held.get("presence")) is not None:
+        said = str(rhythm_words.presence(table.astype({"value": float, "low": float})).data)
+        parts.append(said)
+    if (table := held.get("ablation")) is not None:
+        table = table.astype({"value": float, "low": float, "high": float})
+        first = str(table["terms"].iloc[0])
+        alt = f"Top-1 accuracy and macro F1 by terms of the loss and seed, of {title(record)}"
+        parts += [
+            "Terms of the loss, a dot a seed with its interval over patients:",
+            _picture(record, folder, "-loss", alt, lambda: contrast_plots.seeds(table)),
+            str(rhythm_words.gain(table, first).data),
+        ]
+    return [*parts, "The other trials of the record:"] if parts else []
+
+
+def _picture(
+    record: dict[str, Any], folder: Path, which: str, alt: str, draw: "Callable[[], Figure]"
+) -> str:
+    """A kept record's picture, drawn where it is not there yet, as a line of the page."""
+    picture = folder / f"{record['chapter']}-{record['key']}{which}.svg"
+    if not picture.is_file():
+        with files.whole(picture) as scratch:
+            scratch.parent.mkdir(parents=True, exist_ok=True)
+            draw().savefig(scratch, format="svg", metadata={"Date": None})
+    return f"```{{image}} ../generated/{picture.name}\n:alt: {alt}\n:class: dark-light\n```"
+
+
+def _judged(record: dict[str, Any]) -> bool:
+    """Whether models that were trained on the twin were tested on what was given."""
+    return any("trained_on" in trial for trial in record["trials"])
+
+
+def _trials_table(macro: pd.DataFrame) -> pd.DataFrame:
+    shown: dict[str, list[str]] = {}
+    for metric, called in {**WORDS, "hamming_loss_all_zero": "all-zero answer"}.items():
+        part = macro[macro["metric"] == metric]
+        if part.empty:
+            continue
+        digits = 4 if metric.startswith("hamming") else 3
+        shown[called] = [
+            claims.interval(v, a, b, digits)
+            for v, a, b in zip(part["value"], part["low"], part["high"], strict=True)
+        ]
+    first = macro[macro["metric"] == "auroc"]
+    names = [name.rpartition(" [")[0] for name in first["name"]]
+    tags = [f"{{tag}}`{kind}`" for kind in first["data"]]
+    return pd.DataFrame({"trial": names, "data": tags, **shown})
+
+
+def title(record: dict[str, Any]) -> str:
+    given = record["data"][0]
+    if _judged(record):
+        return (
+            f"{cards.name(given['dataset'])}: trained on the twin, tried on "
+            f"{given['recordings']} real recordings, profile {record['profile']}"
+        )
+    return f"{cards.name(given['dataset'])}, {given['kind']}, profile {record['profile']}"
+
+
+def about(record: dict[str, Any]) -> str:
+    data = "; ".join(
+        f"{cards.name(d['dataset'])} {{tag}}`{d['kind']}`, "
+        + words.recordings(d["recordings"], d["patients"], d.get("named", True))
+        for d in record["data"]
+    )
+    minutes = record["training_seconds"] / 60
+    return (
+        f"Record `{record['key']}`, made {record['made'][:10]} at revision "
+        f"`{record['revision']}`: {data}. {len(record['trials'])} trials, {minutes:.1f} minutes "
+        f"of training, {record['peak_memory_mib']:,.0f} MiB at most, on "
+        f"{record['machine']['processor']} with {record['machine']['cores']} cores, "
+        f"GPU {record['machine']['gpu']}"
+        + (
+            f", state-space models by {by}."
+            if (by := record["machine"].get("state_space"))
+            else "."
+        )
+    )
