@@ -14,7 +14,9 @@ import psutil
 import pytest
 
 from pecg_utils.data import leipzig, open_dataset
+from pecg_utils.twins import leipzig as leipzig_twin
 from pecg_utils.twins import zzu as twin
+from pecg_utils.twins.leipzig_plan import FULL_MINUTES
 from pecg_utils.twins.zzu_plan import FULL_PATIENTS
 
 pytestmark = pytest.mark.slow
@@ -94,6 +96,35 @@ def test_the_full_leipzig_twin_is_written_in_ten_minutes_and_two_gigabytes(folde
     assert seconds < 600
     assert peak < 2000
     assert walked < 20
+
+
+def test_training_on_the_full_leipzig_twin_needs_less_than_two_gigabytes(folder):
+    """Segments prepared, an epoch over the whole training side, tested and scored."""
+    root = folder / "leipzig"
+    if not root.is_dir():
+        leipzig_twin.write(root, FULL_MINUTES)
+    program = """
+        import sys
+        from pathlib import Path
+        from pecg_utils import chapters, trial
+        from pecg_utils.chapters.sizes import SIZES
+        from pecg_utils.data import open_dataset, pairs
+        from pecg_utils.protocol import Protocol
+        from pecg_utils.train import Training
+        here = Path(sys.argv[2])
+        prepared = pairs.prepare(open_dataset("leipzig", Path(sys.argv[1])), here / "cache")
+        p = chapters.parameters("agcacl", {"epochs": 1, "batch": 128})
+        plan = Protocol("agcacl", p.leads, "12-lead", "patient", "window")
+        made = trial.carry_out(
+            prepared, plan, "twin", SIZES["tiny"]["agcacl"], Training(**p.training), here / "trials"
+        )
+        assert made.facts["split"]["windows"]["train"] > 15_000, made.facts["split"]
+        print(made.facts["split"]["windows"], f"{len(prepared):,} windows")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(root), str(folder)]
+    seconds, peak = _watched(command)
+    print(f"prepared, taught and tested in {seconds:.0f} s, {peak:.0f} MiB")
+    assert peak < 2000
 
 
 def _watched(command):

@@ -23,6 +23,8 @@
 - An age is written `.14.3`, and one column is spelled `ap_loacation`.
 - A recording is too long to be read whole: `dataset.read(row, start, seconds)` reads a stretch.
 - What the rhythms `A`, `B` and `J` stand for was not spelled out in what was at hand.
+- `segments.py` cuts its spans of one rhythm into windows of 2 s of both signals, and says of every
+  second that is in none why it is not.
 """
 
 import re

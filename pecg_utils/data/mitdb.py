@@ -15,6 +15,8 @@
 - The usual division puts 22 recordings in DS1 and 22 in DS2 (de Chazal et al. 2004) and leaves out
   the four with paced beats, 102, 104, 107 and 217. It is called a patient division, and yet patient
   201 stands on both sides. The column `division` gives it.
+- `beat_windows.py` cuts one window a beat. The chapter on AGCACL reads it without the four paced
+  recordings, which makes it a part of the release.
 - Leads are found by name: 114 has V5 first and MLII second, 102 and 104 have no MLII.
 - A beat is annotated at its R wave; rhythm changes and noise are other annotations and no beats.
 """
