@@ -207,7 +207,6 @@ ABLATION = {
     "CE + align": replace(_PLAIN, align=0.5),
     "+ phi": replace(_PLAIN, align=0.5, phi=True),
     "+ psi": replace(_PLAIN, align=0.5, phi=True, psi=True),
-    "+ separate": Terms(),
 }
 
 

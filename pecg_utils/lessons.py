@@ -5,7 +5,7 @@ here and in objectives.py; splits, folds, training and records do not differ.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from pecg_utils.data.pairs import PairInputs, Pairs
 from pecg_utils.data.windows import Windows
 from pecg_utils.protocol import Protocol
 
+_RAMP = 1 / 12  # of the epochs, over which the contrastive terms are raised: 5 of 60, *ours*
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
@@ -39,11 +40,15 @@ def lesson(
     sides: Mapping[str, Rows],
     protocol: Protocol,
     sizes: Mapping[str, Any],
+    epochs: int,
 ) -> Lesson:
-    """What `protocol` teaches. labels: (N, C). sides: the rows of each. sizes: the model's."""
+    """What `protocol` teaches. labels: (N, C). sides: the rows of each. sizes: the model's.
+
+    epochs: of training.
+    """
     if isinstance(prepared, Windows):
         return _of_windows(prepared, labels, sides, protocol, sizes)
-    return _of_pairs(prepared, labels, sides, protocol, sizes)
+    return _of_pairs(prepared, labels, sides, protocol, sizes, epochs)
 
 
 def _of_windows(
@@ -78,16 +83,20 @@ def _of_pairs(
     sides: Mapping[str, Rows],
     protocol: Protocol,
     sizes: Mapping[str, Any],
+    epochs: int,
 ) -> Lesson:
     import torch
 
     from pecg_utils.contrastive import ABLATION, Contrast, Terms
     from pecg_utils.objectives import OneLabel
 
+    if protocol.normalise != "window":
+        raise ValueError(f"pairs are normalised by window, and not by {protocol.normalise}")
     inputs = {side: PairInputs(pairs, rows, labels[rows]) for side, rows in sides.items()}
     model = model_of_pairs(pairs, protocol.model, sizes)
     counts = torch.from_numpy(labels[sides["train"]].sum(axis=0))  # (C,)
     terms = ABLATION[protocol.loss] if protocol.loss else Terms()
+    terms = replace(terms, epochs=epochs * _RAMP)
     return Lesson(inputs, model, OneLabel(Contrast(counts, model.head.in_features, terms)), {})
 
 

@@ -10,7 +10,9 @@
 The classes are those that have a window, and one without is NaN and left out of every mean (*ours*;
 scikit-learn takes the classes of the truth and of the answers together, so that one wrong answer of
 a class that no window has pulls down the mean of them all). A resample that misses every window of
-a class is treated so too, as in bootstrap.py.
+one of these classes has no macro value: without a class that is hard to recognise the mean would be
+higher, and an interval of such means would lie above its value. So the interval of a macro value is
+over the resamples that hold every class, and n_defined says how many these are.
 
 All of these follow from the confusion counts. A resample has each patient whole, so that its counts
 are the patients' own, each times as often as the patient is drawn.
@@ -66,7 +68,8 @@ def intervals(
     defined = np.zeros(len(value), dtype=np.int64)
     if count > 1:
         times = bootstrap.draws(count, resamples, seed)  # (P, R)
-        drawn = scores_of(confusion(truth, answers, times, patients))  # (M, C + 1, R)
+        counted = confusion(truth, answers, times, patients)  # (C, C, R)
+        drawn = scores_of(counted, np.asarray(truth.any(axis=0)))  # (M, C + 1, R)
         limits, defined = bootstrap.middle(drawn.reshape(len(value), resamples), level)
     names = [*label_names(labels, truth.shape[1]), MACRO]
     decided = pd.DataFrame(
@@ -115,9 +118,11 @@ def difference(
     patients = bootstrap.patient_codes(groups, len(targets))  # (N,)
     count = int(patients.max()) + 1
 
+    needed, place = np.asarray(targets.any(axis=0)), METRICS.index(metric)
+
     def less(times: NDArray[np.int32]) -> Floats:
         of_each = [
-            scores_of(confusion(targets, answers, times, patients))[METRICS.index(metric), -1]
+            scores_of(confusion(targets, answers, times, patients), needed)[place, -1]
             for answers in (first, second)
         ]
         result: Floats = of_each[0] - of_each[1]  # (R,)
@@ -162,12 +167,15 @@ def confusion(
     return result.reshape(n_classes, n_classes, -1)
 
 
-def scores_of(counts: NDArray[np.floating] | NDArray[np.integer]) -> Floats:
+def scores_of(
+    counts: NDArray[np.floating] | NDArray[np.integer], needed: NDArray[np.bool_] | None = None
+) -> Floats:
     """Every metric of every class and, last, its macro value, (M, C + 1, R), M as in `METRICS`.
 
     `counts` (C, C, R): true class, answered class, resample. A class without a window in a resample
     is NaN there and left out of the mean; one that never has any is left out everywhere (*ours*;
-    scikit-learn would keep it where it is answered).
+    scikit-learn would keep it where it is answered). Without a window of a class that is `needed`
+    (C,), the macro values of a resample are NaN, but for top1.
     """
     windows = counts.sum(axis=1, dtype=np.float64)  # (C, R)
     answered = counts.sum(axis=0, dtype=np.float64)  # (C, R)
@@ -183,6 +191,8 @@ def scores_of(counts: NDArray[np.floating] | NDArray[np.integer]) -> Floats:
         # b² (TP + FN) + (TP + FP) is the denominator of F_b.
         result[place, :-1] = (1 + squared) * hits / (squared * windows * present + answered)
     result[1:, -1] = macro(result[1:, :-1].swapaxes(0, 1))
+    if needed is not None:
+        result[1:, -1, ~(windows[needed] > 0).all(axis=0)] = np.nan
     return result
 
 

@@ -5,13 +5,20 @@ normalisation comes from, and whether the labels are the real ones. Everything e
 so that two trials differ in what is compared and in nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
 from pecg_utils.data import splits
+from pecg_utils.data.blocks import Blocks
 from pecg_utils.data.pairs import Pairs
 from pecg_utils.data.windows import Windows
+
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,7 @@ class Protocol:
     model that differ from the run's. windows: in words, what is other about the windows. most:
     windows that a model is taught at most, drawn at random from its training side; None for all.
     loss: which terms of the model's loss are kept, by name; "" for all. repeat: added to the seed
-    of training, and to nothing else.
+    of training, and to nothing else. stretch: s, of a block split.
     """
 
     model: str
@@ -42,6 +49,16 @@ class Protocol:
     most: int | None = None
     loss: str = ""
     repeat: int = 0
+    stretch: float = 60.0
+
+    @property
+    def blocks(self) -> Blocks:
+        """How a block split is cut: the gap is a sixth of a stretch."""
+        return Blocks(self.stretch, self.stretch / 6)
+
+    def divide(self, table: pd.DataFrame, labels: Flags, seed: int) -> list[splits.Split]:
+        """The splits of windows with this table and these labels (N, C)."""
+        return splits.of(table, labels, self.split, seed, self.folds, self.blocks)
 
     @property
     def name(self) -> str:
@@ -55,6 +72,8 @@ class Protocol:
         by = f"{self.split} split"
         if self.folds > 1:
             by = f"{self.folds}-fold by {self.split}"
+        if self.split == "block" and self.stretch != 60.0:
+            by += f" of {self.stretch:g} s"
         if self.split == "site":
             by = f"up to {self.folds} sites left out"
         words = [model, leads, by]
@@ -75,16 +94,21 @@ class Protocol:
         return ", ".join(words)
 
 
-def taught_alike(prepared: Windows | Pairs, plan: Sequence[Protocol], seed: int) -> list[Protocol]:
+def taught_alike(
+    prepared: Windows | Pairs | Mapping[str, Windows | Pairs], plan: Sequence[Protocol], seed: int
+) -> list[Protocol]:
     """The protocols of `plan`, each of whose models is taught as many windows as the least of them.
 
     More to learn from is better, whoever it is of, and would hide what a comparison is about. A
     protocol that teaches none a fiftieth more than that stays as it is.
+
+    prepared: for all protocols, or cohort -> those of its protocols.
     """
     sizes = []
     for protocol in plan:
-        made = splits.of(prepared.table, prepared.labels, protocol.split, seed, protocol.folds)
-        allowed = protocol.most or len(prepared)
+        of = prepared[protocol.cohort] if isinstance(prepared, Mapping) else prepared
+        made = protocol.divide(of.table, of.labels, seed)
+        allowed = protocol.most or len(of)
         sizes.append([min(allowed, len(split.rows("train"))) for split in made])
     least = min(min(of_one) for of_one in sizes)
     return [

@@ -67,7 +67,7 @@ def by_site(
     site, recordings, protocol, value, low, high. A value is NaN where a site has no label that some
     carry and some do not.
     """
-    shared = _shared(list(outcomes.values()))
+    shared = tested_by_all(list(outcomes.values()))
     parts = _parts(list(outcomes.values()), shared)
     first = next(iter(outcomes.values()))
     about = first.about.iloc[shared[0]]
@@ -101,7 +101,7 @@ def difference(
     Raises ValueError where a metric of one class a window is asked for and the labels or the
     answers of a window are not of exactly one, or the labels of the two differ.
     """
-    a, b = _shared([first, second])
+    a, b = tested_by_all([first, second])
     who = people(first.about.iloc[a])
     if metric in single.METRICS and (one_label or metric not in METRICS):
         if not np.array_equal(first.targets[a], second.targets[b]):
@@ -205,7 +205,7 @@ def _chosen(answers: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
     return np.asarray(answers.argmax(axis=1))
 
 
-def _shared(outcomes: list[Outcome]) -> list[npt.NDArray[np.intp]]:
+def tested_by_all(outcomes: Sequence[Outcome]) -> list[npt.NDArray[np.intp]]:
     """For each outcome the rows of the windows that all of them tested, in one order."""
     names = [
         sites(o.about).astype(str) + " " + o.about["record"] + " " + o.about["start"].astype(str)

@@ -38,9 +38,10 @@ class Training:
     loss: "weighted", that paper's, or "plain" binary cross-entropy. schedule: "constant", or
     "cosine": up over the first twentieth of the steps, then down to nothing along half a cosine.
     keep: "f1" or "average_precision", whose macro value on the validation side says which epoch is
-    kept. shift: whether each window is rolled along time by a random number of samples, anew each
-    time that it is taught, so that no beat has a place of its own. hide: the chance that a window
-    of two signals is taught without the second one, drawn anew each time.
+    kept; with `last` it is looked at, and the last epoch is kept. shift: whether each window is
+    rolled along time by a random number of samples, anew each time that it is taught, so that no
+    beat has a place of its own. hide: the chance that a window of two signals is taught without the
+    second one, drawn anew each time, by a model of both.
     """
 
     epochs: int = 200
@@ -54,6 +55,7 @@ class Training:
     keep: str = "f1"
     shift: bool = False
     hide: float = 0.0
+    last: bool = False
 
 
 class Taught(Protocol):
@@ -138,7 +140,7 @@ def fit(
         score = objective.score(training.keep, validation.labels, given)
         row = {"epoch": epoch + 1, "train_loss": loss, f"validation_{training.keep}": score}
         curves.append(row)
-        if score > best.score:
+        if score > best.score or training.last:
             best = _Best(score, epoch + 1, _copied(model), _copied(objective))
         if time.monotonic() - last_saved > _SAVE_EVERY:
             state = {
@@ -180,6 +182,7 @@ def _one_epoch(
     objective.train()
     generator = np.random.default_rng([training.seed, epoch])
     order = generator.permutation(len(train))
+    both = len(getattr(learner.module, "reads", ())) == 2
     starts = range(0, len(order), training.batch)
     losses = []
     for step, start in enumerate(starts, epoch * len(starts)):
@@ -188,7 +191,8 @@ def _one_epoch(
             continue
         for group in optimizer.param_groups:
             group["lr"] = training.lr * _rate(training, step, training.epochs * len(starts))
-        x = [fabric.to_device(part) for part in _given(train.batch(which), training, generator)]
+        given = _given(train.batch(which), training, generator, both)
+        x = [fabric.to_device(part) for part in given]
         y = fabric.to_device(torch.from_numpy(train.labels[which].astype(np.float32)))  # (B, C)
         optimizer.zero_grad()
         loss = objective(learner(*x), y, step / len(starts))
@@ -198,14 +202,19 @@ def _one_epoch(
     return float(torch.stack(losses).mean())
 
 
-def _given(batch: Any, training: Training, generator: np.random.Generator) -> list[torch.Tensor]:
-    """What the model is called with in training: a batch, rolled or with signals hidden."""
+def _given(
+    batch: Any, training: Training, generator: np.random.Generator, both: bool
+) -> list[torch.Tensor]:
+    """What the model is called with in training: a batch, rolled or with signals hidden.
+
+    both: whether it reads two signals.
+    """
     if not isinstance(batch, tuple):  # (B, L, T)
         if training.shift:
             batch = rolled(batch, generator.integers(batch.shape[2], size=len(batch)))
         return [torch.from_numpy(batch)]
     ecg, second, mask = batch  # (B, L, T), (B, K, U), (B, K)
-    if training.hide:
+    if training.hide and both:
         mask = mask & (generator.random((len(mask), 1)) >= training.hide)
     return [torch.from_numpy(part) for part in (ecg, second, mask)]
 

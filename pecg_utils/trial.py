@@ -145,11 +145,11 @@ def _splits(
     if protocol.folds == 1 and by != "site":
         place.mkdir(parents=True, exist_ok=True)
         if not (place / "split.json").is_file():
-            splits.make(table, labels, by, seed).save(place / "split.json")
+            protocol.divide(table, labels, seed)[0].save(place / "split.json")
         return [(place, splits.load(place / "split.json", table))]
     kept = place / "folds"  # one number a fold; its folder is written last
     if not kept.is_file():
-        made = splits.several(table, labels, by, seed, protocol.folds)
+        made = protocol.divide(table, labels, seed)
         for number, split in enumerate(made):
             (place / str(number)).mkdir(parents=True, exist_ok=True)
             split.save(place / str(number) / "split.json")
@@ -208,7 +208,7 @@ def _train(
     from pecg_utils import train
 
     torch.manual_seed(training.seed)
-    lesson = lessons.lesson(windows, labels, sides, protocol, sizes)
+    lesson = lessons.lesson(windows, labels, sides, protocol, sizes, training.epochs)
     inputs = lesson.inputs
     fitted = train.fit(
         lesson.model,

@@ -73,9 +73,9 @@ _FILES = (
 class Segments:
     """Prepared windows of both signals.
 
-    ecg_steps: (M, 12, 1000) and iegm_steps: (M, 7, 1954) int16, memory-mapped. place: (N,) where
-    the N windows are among the M that are stored. ecg_gain: (N, 12) and iegm_gain: (N, 7) float32,
-    mV a step. mask: (N, 7) bool, which of ELECTROGRAMS are present.
+    folder: where the M stored windows lie. place: (N,) where the N windows are among these.
+    ecg_gain: (N, 12) and iegm_gain: (N, 7) float32, mV a step. mask: (N, 7) bool, which of
+    ELECTROGRAMS are present.
     table: one row a window: record, patient, source, age_days, sex, group (child or adult), rhythm,
     span (its number in the record), start and end (s). labels: (N, C) bool. classes: their codes.
     left_out: seconds and windows of each record that are in no window, by rhythm and reason (see
@@ -83,8 +83,8 @@ class Segments:
     model of them is created with.
     """
 
-    ecg_steps: npt.NDArray[np.int16]
-    iegm_steps: npt.NDArray[np.int16]
+    folder: Path
+    stored: int
     place: Rows
     ecg_gain: Floats
     iegm_gain: Floats
@@ -111,6 +111,16 @@ class Segments:
     def names(self) -> dict[str, str]:
         """Class -> words."""
         return {name: {**UNGROUPED, **GROUPS}[name] for name in self.classes}
+
+    @property
+    def ecg_steps(self) -> npt.NDArray[np.int16]:
+        """(M, 12, 1000), mapped anew, so that what was read of the file does not stay in memory."""
+        return _mapped(self.folder / "ecg.i16", self.stored, len(TWELVE_LEADS), ECG_LENGTH)
+
+    @property
+    def iegm_steps(self) -> npt.NDArray[np.int16]:
+        """(M, 7, 1954), mapped anew too."""
+        return _mapped(self.folder / "iegm.i16", self.stored, len(ELECTROGRAMS), IEGM_LENGTH)
 
     def ecg(self, rows: Rows) -> Floats:
         """The surface ECG of the windows `rows`: (n, 12, 1000) float32, mV at 500 Hz."""
@@ -258,10 +268,6 @@ def _load(dataset: Dataset, folder: Path) -> Segments:
     index = pd.read_csv(folder / "table.csv", dtype={"rhythm": str}, keep_default_na=False)
     left_out = pd.read_csv(folder / "left_out.csv", dtype={"rhythm": str}, keep_default_na=False)
     count = len(index)
-
-    def mapped(name: str, channels: int, length: int) -> npt.NDArray[np.int16]:
-        return np.memmap(folder / name, "<i2", "r", shape=(count, channels, length))
-
     columns = ["record", "patient", "source", "age_days", "sex"]
     table = dataset.table[columns].iloc[index["row"]].reset_index(drop=True)
     table["group"] = table["source"].map({"children": "child", "adults": "adult"})
@@ -270,8 +276,8 @@ def _load(dataset: Dataset, folder: Path) -> Segments:
     table["start"] = index["first"] / leipzig.FS
     table["end"] = (index["first"] + IEGM_LENGTH) / leipzig.FS
     return Segments(
-        ecg_steps=mapped("ecg.i16", len(TWELVE_LEADS), ECG_LENGTH),
-        iegm_steps=mapped("iegm.i16", len(ELECTROGRAMS), IEGM_LENGTH),
+        folder=folder,
+        stored=count,
         place=np.arange(count),
         ecg_gain=np.load(folder / "ecg_gain.npy"),
         iegm_gain=np.load(folder / "iegm_gain.npy"),
@@ -283,6 +289,10 @@ def _load(dataset: Dataset, folder: Path) -> Segments:
         report=Report.from_json(manifest["report"]),
         key=folder.name,
     )
+
+
+def _mapped(path: Path, count: int, channels: int, length: int) -> npt.NDArray[np.int16]:
+    return np.memmap(path, "<i2", "r", shape=(count, channels, length))
 
 
 def _one_hot(names: pd.Series, classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:

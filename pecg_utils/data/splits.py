@@ -108,12 +108,17 @@ def make(
 
 
 def of(
-    table: pd.DataFrame, labels: npt.NDArray[np.bool_], by: str, seed: int, count: int
+    table: pd.DataFrame,
+    labels: npt.NDArray[np.bool_],
+    by: str,
+    seed: int,
+    count: int,
+    block: Blocks = USUAL,
 ) -> list[Split]:
     """One split by `make` where `count` is 1 (and not by site), or those that `several` makes."""
     if count == 1 and by != "site":
-        return [make(table, labels, by, seed)]
-    return several(table, labels, by, seed, count)
+        return [make(table, labels, by, seed, block)]
+    return several(table, labels, by, seed, count, block)
 
 
 def several(
