@@ -235,7 +235,9 @@ class Run:
         }
 
     def _training_seconds(self) -> float:
-        done = {o.folder: o.facts["seconds"] for o in self._outcomes.values()}
+        done: dict[Path, float] = {}  # models that are asked again were trained once
+        for outcome in self._outcomes.values():
+            done[outcome.folder] = max(done.get(outcome.folder, 0.0), outcome.facts["seconds"])
         return float(sum(done.values()))
 
 
