@@ -98,23 +98,52 @@ def _by_site(record: dict[str, Any], held: Tables, folder: Path) -> list[str]:
 def _of_signals(record: dict[str, Any], held: Tables, folder: Path) -> list[str]:
     """What a record holds of two signals: distances, the mask alone, and terms of the loss."""
     parts = []
+    if (table := held.get("same windows")) is not None:
+        table = table.astype({"value": float, "low": float, "high": float})
+        alt = f"Top-1 accuracy, macro F1 and AUROC by way of dividing, of {title(record)}"
+        three = ("top1", "f1", "auroc")
+        parts += [
+            f"On the {table['windows'].iloc[0]:,} windows that all three ways tested:",
+            _picture(record, folder, "-ways", alt, lambda: plots.forest(table, three)),
+            *_by_class(record, folder),
+        ]
     if (table := held.get("distances")) is not None:
         table = table.astype({"value": float, "low": float, "high": float})
         shown = words.distances(table).reset_index(names="on the same windows")
         parts += ["What lies between two trials, with the interval over patients:", markdown(shown)]
-    if (table := held.get("presence")) is not None:
-        said = str(rhythm_words.presence(table.astype({"value": float, "low": float})).data)
-        parts.append(said)
+    table = held.get("presence", pd.DataFrame())
+    if not table.empty and not rhythm_words.constant(table):
+        columns = ("value", "low", "high", "lot", "beaten")
+        parts.append(str(rhythm_words.presence(table.astype(dict.fromkeys(columns, float))).data))
     if (table := held.get("ablation")) is not None:
-        table = table.astype({"value": float, "low": float, "high": float})
-        first = str(table["terms"].iloc[0])
+        numbers = ("value", "low", "high", "gain", "gain_low", "gain_high")
+        table = table.astype(dict.fromkeys(numbers, float))
         alt = f"Top-1 accuracy and macro F1 by terms of the loss and seed, of {title(record)}"
         parts += [
             "Terms of the loss, a dot a seed with its interval over patients:",
             _picture(record, folder, "-loss", alt, lambda: contrast_plots.seeds(table)),
-            str(rhythm_words.gain(table, first).data),
+            str(rhythm_words.gain(table).data),
         ]
     return [*parts, "The other trials of the record:"] if parts else []
+
+
+def _by_class(record: dict[str, Any], folder: Path) -> list[str]:
+    """The F1 of each class with windows at random and with patients kept apart."""
+    ways = ("window", "patient", "division")
+    trials = [
+        trial
+        for trial in record["trials"]
+        if trial["protocol"]["split"] in ways
+        and trial["protocol"]["cohort"] != "children"
+        and not any(trial["protocol"][name] for name in ("changes", "windows", "loss", "repeat"))
+    ]
+    rows = ledger.rows(trials)
+    names = {label: label for label in rows["label"].unique()}
+    alt = f"F1 by class and way of dividing, of {title(record)}"
+    return [
+        "F1 of each class, over all windows that each of the two tested:",
+        _picture(record, folder, "-classes", alt, lambda: plots.per_class(rows, names, "f1")),
+    ]
 
 
 def _picture(
