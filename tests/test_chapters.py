@@ -7,6 +7,7 @@ import pytest
 from pecg_utils import chapters, places, words
 from pecg_utils.chapters.cnn_ecg_mamba import changes_of_parts
 from pecg_utils.chapters.sizes import EQUAL_BUDGET, SIZES
+from pecg_utils.contrastive import ABLATION
 from pecg_utils.data.recording import TWELVE_LEADS
 from pecg_utils.data.windows import Settings
 from pecg_utils.errors import PecgError
@@ -185,3 +186,64 @@ def test_each_part_of_the_last_audit_changes_one_thing():
     assert changes_of_parts(p)[p.parts.index("other core")]["changes"] == (("core", "scan"),)
     none = chapters.parameters("cnn_ecg_mamba", {"parts": []})
     assert changes_of_parts(none) == []
+
+
+TERMS = "a list, each once, of CE, balanced CE, CE + SupCon, CE + align, + phi, + psi"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"terms": "CE, + chi"}, f"terms must be {TERMS}, not 'CE, + chi'."),
+        ({"terms": ["CE", "CE"]}, f"terms must be {TERMS}, not ['CE', 'CE']."),
+        ({"terms": []}, f"terms must be {TERMS}, not []."),
+        ({"terms": ["+ separate"]}, f"terms must be {TERMS}, not ['+ separate']."),
+        ({"grouped": "maybe"}, "grouped must be true or false, not 'maybe'."),
+        ({"grouped": 2}, "grouped must be true or false, not 2."),
+        ({"folds": 0}, "folds must be a whole number from 1 to 10, not 0."),
+        ({"most": -1}, "most must be a whole number from 0 to 1000000, not -1."),
+        ({"minutes": 7}, "minutes must be a whole number from 8 to 1107, not 7."),
+        ({"dataset": "zzu"}, "dataset must be one of leipzig, mitdb, not 'zzu'."),
+        ({"term": "CE"}, "agcacl has no parameter 'term'. Did you mean 'terms'?"),
+        ({"leads": 12}, "agcacl has no parameter 'leads'."),
+    ],
+)
+def test_what_is_wrong_in_the_chapter_of_two_signals_is_refused_in_words(given, sentence):
+    assert refused(given, "agcacl").startswith(sentence)
+
+
+def test_the_terms_are_those_that_the_loss_knows_but_for_the_whole():
+    terms = list(ABLATION)[:-1]
+    assert chapters.wanted("agcacl", "terms") == f"a list, each once, of {', '.join(terms)}"
+    assert chapters.parameters("agcacl", {"terms": terms}).terms == terms
+    found = chapters.parameters("agcacl", {"terms": "+ psi,CE + SupCon"})
+    assert found.terms == ["+ psi", "CE + SupCon"]
+    assert set(chapters.parameters("agcacl", {"profile": "paper"}).terms) < set(ABLATION)
+
+
+@pytest.mark.parametrize("profile", chapters.PROFILES)
+def test_mitbih_is_divided_once_unless_folds_are_given(profile):
+    leipzig = chapters.parameters("agcacl", {"profile": profile})
+    beats = chapters.parameters("agcacl", {"profile": profile, "dataset": "mitdb"})
+    assert leipzig.folds > 1
+    assert beats.folds == 1
+    others = {"dataset", "folds"}
+    assert beats.model_dump(exclude=others) == leipzig.model_dump(exclude=others)
+    given = {"profile": profile, "dataset": "mitdb", "folds": "4"}
+    assert chapters.parameters("agcacl", given).folds == 4
+
+
+def test_the_dataset_says_which_signals_are_read_and_how_patients_are_kept_apart():
+    leipzig = chapters.parameters("agcacl", {})
+    beats = chapters.parameters("agcacl", {"dataset": "mitdb"})
+    assert (leipzig.leads, leipzig.apart, leipzig.reading) == (TWELVE_LEADS, "patient", {})
+    assert beats.leads == ("MLII", "other")
+    assert (beats.apart, beats.reading) == ("division", {"paced": False})
+    assert (leipzig.twin_size, leipzig.least_patients, beats.least_patients) == (60, 20, 20)
+    assert leipzig.training["keep"] == "f1"
+    assert (leipzig.training["hide"], leipzig.training["epochs"]) == (0.1, 10)
+
+
+@pytest.mark.parametrize(("given", "grouped"), [("false", False), ("True", True), (False, False)])
+def test_whether_rhythms_are_joined_is_read_from_a_command_line(given, grouped):
+    assert chapters.parameters("agcacl", {"grouped": given}).grouped is grouped

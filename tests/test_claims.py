@@ -253,3 +253,161 @@ def test_the_table_of_the_mamba_says_the_release_and_both_protocols():
     first = shown[shown["release"] == 2021].set_index("metric").loc["macro AUROC"]
     assert first["here, sources pooled"] == "0.970 (0.960 to 0.980)"
     assert first["here, sites left out"] == "0.800 (0.790 to 0.810)"
+
+
+# arXiv 2509.19315, typed a second time: version -> the metrics in %, and the gains in points.
+AGCACL = {
+    "v1": {"top1": 97.76, "precision": 94.08, "recall": 91.97, "f1": 92.97, "f2": 92.36},
+    "v2": {"top1": 96.22},
+}
+GAINS = {
+    "v1": {"precision": 13.64, "recall": 15.96, "f1": 19.82, "f2": 19.44},
+    "v2": {"precision": 4.48, "recall": 1.17, "f1": 6.98, "f2": 7.34},
+}
+
+
+def test_every_number_of_both_versions_of_agcacl_is_there_once():
+    listed = load("agcacl").claims
+    found = {(c.version, c.metric, c.gain): c.value for c in listed}
+    expected = {
+        (version, metric, gain): value
+        for gain, versions in ((False, AGCACL), (True, GAINS))
+        for version, values in versions.items()
+        for metric, value in values.items()
+    }
+    assert found == expected
+    assert len(listed) == len({c.id for c in listed}) == 14
+    assert {(c.model, c.leads, c.unit) for c in listed} == {("agcacl", 12, "%")}
+    assert {c.version: c.cohort for c in listed} == {"v1": "", "v2": "children"}
+    for claim in listed:
+        assert f"2509.19315{claim.version}" in claim.read
+        assert claim.id == f"agcacl-{claim.version}-{claim.metric}{'-gain' * claim.gain}"
+
+
+def test_the_versions_stand_side_by_side_and_what_was_not_found_says_so():
+    table = claims.versions("agcacl")
+    assert list(table.columns) == ["v1", "v2"]
+    assert table.loc["top-1 accuracy"].tolist() == ["97.76%", "96.22%"]
+    assert table.loc["macro F2"].tolist() == ["92.36%", "not found"]
+    gain = table.loc["macro recall, gain over the strongest baseline"]
+    assert gain.tolist() == ["+15.96", "+1.17"]
+    assert table.index[0] == "top-1 accuracy"
+    assert table.shape == (9, 2)
+    assert (table == "not found").sum().tolist() == [0, 4]
+
+
+ALL = Protocol("agcacl", TWELVE_LEADS, "12-lead", "window", "window", folds=3)
+ALL_APART = dataclasses.replace(ALL, split="patient")
+CHILDREN = dataclasses.replace(ALL, cohort="children")
+CHILDREN_APART = dataclasses.replace(CHILDREN, split="patient")
+FIVE = ("top1", "precision", "recall", "f1", "f2")
+OTHERWISE = {  # of which none is what the paper did
+    "changes": (("branches", "ecg"),),
+    "windows": "second signal taken away at test",
+    "loss": "CE",
+    "repeat": 1,
+    "labels": "permuted",
+    "split": "block",
+    "model": "resnet1d",
+}
+
+
+def of_rhythms(protocol, value, kind="full"):
+    """A trial of one class a window, all of whose macro metrics are `value`, within 0.01."""
+    scores = {"metric": [*FIVE, "top1"], "label": ["macro"] * 5 + ["AVRT"]}
+    scores |= {"value": [value] * 5 + [0.1], "low": [value - 0.01] * 6, "high": [value + 0.01] * 6}
+    return {"protocol": dataclasses.asdict(protocol), "data": kind, "scores": scores}
+
+
+def of_agcacl(trials, dataset="leipzig", kind="full", **given):
+    return {**record(trials, dataset, kind), "parameters": {"sizes": "paper", **given}}
+
+
+FOUR = [(ALL, 0.97), (ALL_APART, 0.5), (CHILDREN, 0.94), (CHILDREN_APART, 0.4)]
+
+
+def test_the_first_version_is_of_all_subjects_and_the_second_of_the_children():
+    table = join("agcacl", of_agcacl([of_rhythms(*pair) for pair in FOUR]))
+    for version, numbers in (("v1", [97, 96, 98, 50, 49, 51]), ("v2", [94, 93, 95, 40, 39, 41])):
+        part = table[(table["version"] == version) & ~table["gain"]]
+        assert part["metric"].tolist() == list(AGCACL[version])
+        measured = part[["value", "low", "high", "sound", "sound_low", "sound_high"]]
+        for found in measured.to_numpy():
+            assert found.tolist() == pytest.approx(numbers)
+    assert row(table, "agcacl-v1-top1")["verdict"] == "reproduced"
+    assert row(table, "agcacl-v2-top1")["verdict"] == "not reproduced"
+    alone = join("agcacl", of_agcacl([of_rhythms(*pair) for pair in FOUR[:2]]))
+    assert row(alone, "agcacl-v1-top1")["value"] == pytest.approx(97)
+    assert alone.loc[alone["version"] == "v2", ["value", "sound"]].isna().all(axis=None)
+
+
+def test_a_gain_is_never_measured_and_says_why():
+    trials = [of_rhythms(*pair) for pair in FOUR]
+    table = join("agcacl", of_agcacl(trials))
+    gains = table[table["gain"]]
+    assert len(gains) == 8
+    assert gains[["value", "low", "high", "sound"]].isna().all(axis=None)
+    assert set(gains["verdict"]) == {"not comparable"}
+    assert set(gains["why"]) == {"the paper's baselines are not known here"}
+    assert set(table.loc[~table["gain"], "value"].notna()) == {True}
+    other = join("agcacl", of_agcacl(trials, "mitdb"))
+    assert set(other["why"]) == {"another dataset"}
+    assert other[["value", "sound"]].isna().all(axis=None)
+
+
+def test_rhythms_that_are_not_joined_are_other_classes_than_the_papers():
+    table = join("agcacl", of_agcacl([of_rhythms(*pair) for pair in FOUR], grouped=False))
+    assert table[["value", "sound"]].isna().all(axis=None)
+    assert set(table["verdict"]) == {"not comparable"}
+    joined = join("agcacl", of_agcacl([of_rhythms(*pair) for pair in FOUR], grouped=True))
+    assert joined["value"].notna().sum() == 6
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_trial_that_differs_in_one_thing_is_not_the_papers(name):
+    changed = {name: OTHERWISE[name]}
+    others = [of_rhythms(dataclasses.replace(p, **changed), 0.1) for p, _ in FOUR]
+    table = join("agcacl", of_agcacl(others))
+    assert table["value"].isna().all()
+    assert table["sound"].isna().all()
+    both = join("agcacl", of_agcacl([*others, *(of_rhythms(*pair) for pair in FOUR)]))
+    assert both["value"].min() == pytest.approx(94)
+    assert both["sound"].min() == pytest.approx(40)
+
+
+def test_a_model_that_was_taught_less_stands_in_only_where_there_is_no_other():
+    less = [of_rhythms(dataclasses.replace(p, most=100), 0.2) for p in (ALL, ALL_APART)]
+    table = join("agcacl", of_agcacl([*less, of_rhythms(ALL, 0.97)]))
+    found = row(table, "agcacl-v1-f1")
+    assert found[["value", "sound"]].tolist() == pytest.approx([97, 20])
+    assert row(join("agcacl", of_agcacl(less)), "agcacl-v1-f1")["value"] == pytest.approx(20)
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"kind": "twin"}, "measured on simulated recordings"),
+        ({"kind": "subset"}, "measured on a part of the release"),
+        ({"sizes": "small"}, "a smaller model than the paper's"),
+    ],
+)
+def test_only_the_papers_sizes_on_the_whole_release_have_a_verdict(how, why):
+    kind = how.get("kind", "full")
+    found = join("agcacl", of_agcacl([of_rhythms(ALL, 0.9776, kind)], **how))
+    first = row(found, "agcacl-v1-top1")
+    assert (first["verdict"], first["why"]) == ("not comparable", why)
+    assert first["value"] == pytest.approx(97.76)
+
+
+def test_the_table_of_agcacl_says_the_version_and_both_protocols():
+    joined = join("agcacl", of_agcacl([of_rhythms(*pair) for pair in FOUR]))
+    shown = claims.shown("agcacl", joined)
+    assert not {"leads", "release"} & set(shown.columns)
+    first = shown.set_index(["version", "metric"])
+    top = first.loc[("v2", "top-1 accuracy (%)")]
+    assert top["paper"] == "96.22"
+    assert top["here, windows at random"] == "94.0 (93.0 to 95.0)"
+    assert top["here, subjects kept apart"] == "40.0 (39.0 to 41.0)"
+    gain = first.loc[("v1", "macro F1 (%), gain over the strongest baseline")]
+    assert gain["here, windows at random"] == "not run"
+    assert "version" not in claims.shown("benchmark", join("benchmark", record([])))

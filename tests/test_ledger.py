@@ -1,5 +1,6 @@
 """The ledger: a run's record says all that it must, in JSON that anyone can read."""
 
+import dataclasses
 import json
 import math
 import re
@@ -8,11 +9,15 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from made_pairs import PATIENT as OF_PAIRS
+from made_pairs import made_up, tried
+from test_segments import CHILD, opened, write
 
-from pecg_utils import ledger, machine, places
+from pecg_utils import asked, chapters, ledger, machine, places
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
 from pecg_utils.errors import PecgError
 from pecg_utils.protocol import Protocol
+from pecg_utils.sources import Sources
 from pecg_utils.twins import zzu as twin
 
 torch.set_num_threads(1)
@@ -231,3 +236,78 @@ def test_outside_git_the_revision_is_unknown(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "PROJECT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert ledger.revision() == "unknown"
+
+
+def fault(record, fault, detail, excluded):
+    return {"record": record, "fault": fault, "detail": detail, "excluded": excluded}
+
+
+def test_each_fault_is_named_with_what_was_shut_out_for_it():
+    first = [fault("7", "too short", "1.9 s", True), fault("8", "flat", "V1", False)]
+    reports = {
+        "twin": {"checked": 9, "faults": first},
+        "subset": {"checked": 3, "faults": [fault("8", "flat", "I", False)]},
+    }
+    table = ledger.named(reports)
+    assert (table.index.name, list(table.columns)) == ("recording", ["fault", "detail", "shut out"])
+    assert list(table.itertuples(name=None)) == [
+        ("7", "too short", "1.9 s", "yes"),
+        ("8", "flat", "V1", "no"),
+        ("8", "flat", "I", "no"),
+    ]
+
+
+@pytest.mark.parametrize("reports", [{}, {"twin": {"checked": 9, "faults": []}}])
+def test_where_there_is_no_fault_the_list_is_empty(reports):
+    table = ledger.named(reports)
+    assert table.empty
+    assert list(table.columns) == ["fault", "detail", "shut out"]
+
+
+@pytest.fixture
+def begun(tmp_path, work):
+    """Gives a run of two signals on one child's record of 31 s."""
+
+    def start(**given):
+        if not (tmp_path / "x001.hea").is_file():
+            write(tmp_path, "x001", CHILD)
+        dataset = opened(tmp_path, ["x001"])
+        p = chapters.parameters("agcacl", {"profile": "smoke", "resamples": 20, **given})
+        sources = Sources(dataset, dataset, {dataset.kind: "0123456789ab"})
+        return ledger.Run("agcacl", p, sources, "abc", tmp_path / "run")
+
+    return start
+
+
+def test_a_run_prepares_its_windows_of_two_signals_as_it_was_asked(begun, work):
+    run = begun()
+    joined = run.pairs()
+    assert len(joined) == 6
+    assert "premature" in joined.classes
+    assert run.reports == {run.training.kind: joined.report.as_json()}
+    assert ledger.faults(run.reports)["looked at"].tolist() == [1]
+    assert (places.windows() / joined.key).is_dir()
+    single = begun(grouped=False).pairs()
+    assert len(single) == 8  # with idioventricular rhythm, which no group has
+    assert "premature" not in single.classes
+    run.sources.fingerprints[run.training.kind] = "another"
+    assert run.pairs().key != joined.key
+
+
+def test_models_that_are_asked_again_are_in_the_record_and_were_trained_once(begun, tmp_path):
+    run, pairs = begun(), made_up()
+    trained = tried(tmp_path / "trials", pairs=pairs)
+    trained.facts["seconds"] = 12.5
+    run._outcomes[trained.folder.name] = trained  # as Run.trials does
+    without = asked.without_electrograms(trained, pairs, 20)
+    assert run.also(without) is without
+    run.also(without)  # a cell that is run twice
+    record = run.record()
+    names = [OF_PAIRS.name, f"{OF_PAIRS.name}, second signal taken away at test"]
+    assert [trial["name"] for trial in record["trials"]] == names
+    assert record["trials"][1]["protocol"]["windows"] == "second signal taken away at test"
+    assert set(record["trials"][1]["heard"]) == {"ecg", "iegm"}
+    assert record["training_seconds"] == 12.5
+    other = dataclasses.replace(trained, folder=tmp_path / "b", facts={**trained.facts})
+    run._outcomes["b"] = dataclasses.replace(other, protocol=PATIENT)
+    assert run.record()["training_seconds"] == 25

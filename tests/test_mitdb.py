@@ -39,6 +39,29 @@ def test_the_release(real: Real) -> None:
     assert quality.inspect(dataset).faults == ()
 
 
+def test_without_the_paced_recordings_it_is_a_part_of_the_release(real: Real) -> None:
+    root = real("mitdb")
+    dataset = mitdb.open_folder(root, paced=False)
+    assert (len(dataset.table), len(dataset.labels), dataset.kind) == (44, 44, "subset")
+    assert not {"102", "104", "107", "217"} & set(dataset.table["record"])
+    assert dataset.table["division"].value_counts().to_dict() == {"DS1": 22, "DS2": 22}
+    assert dataset.table["patient"].nunique() == 43
+    assert [path.stem for path in dataset.tables] == dataset.table["record"].tolist()
+    row = int(np.flatnonzero(dataset.table["record"] == "208")[0])
+    held = set(mitdb.beats(root / "208")["aami"])
+    assert set(dataset.labels.columns[dataset.labels.iloc[row]]) == held
+
+
+def test_the_paced_recordings_alone_are_nothing_where_they_are_left_out(
+    real: Real, tmp_path: Path
+) -> None:
+    for suffix in ("hea", "dat", "atr"):
+        shutil.copy(real("mitdb") / f"102.{suffix}", tmp_path)
+    assert len(open_dataset("mitdb", tmp_path).table) == 1
+    with pytest.raises(PecgError, match="is no MIT-BIH folder"):
+        open_dataset("mitdb", tmp_path, paced=False)
+
+
 def test_leads_by_name_and_people(few: Path) -> None:
     dataset = open_dataset("mitdb", few)
     recording = dataset.read(0)

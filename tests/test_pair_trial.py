@@ -299,6 +299,26 @@ def test_no_label_of_a_test_side_moves_a_weight(tmp_path, protocol):
         assert not same(kept(again, 1), kept(whole, 1))
 
 
+def test_the_confusion_is_windows_by_their_class_and_by_the_answer(plain):
+    truth, given = plain.targets.argmax(axis=1), plain.answers.argmax(axis=1)
+    expected = np.zeros((3, 3), dtype=int)
+    for row, column in zip(truth, given, strict=True):
+        expected[row, column] += 1
+    np.testing.assert_array_equal(plain.confusion, expected)
+    turned = dataclasses.replace(
+        plain,
+        targets=np.eye(3, dtype=bool)[[0, 0, 0, 2, 2]],
+        answers=np.eye(3, dtype=bool)[[0, 1, 1, 2, 0]],
+    )
+    assert turned.confusion.tolist() == [[1, 2, 0], [0, 0, 0], [1, 0, 1]]
+
+
+def test_a_trial_of_one_class_a_window_knows_it_by_its_scores(plain):
+    assert plain.one_label is True
+    several = plain.scores[plain.scores["metric"] != "top1"]
+    assert dataclasses.replace(plain, scores=several).one_label is False
+
+
 def test_the_facts_and_the_folder_are_those_of_any_trial(plain):
     assert {"name", "protocol", "data", "sizes", "best_epoch", "device"} <= set(plain.facts)
     assert {"precision", "seconds", "curves", "split"} <= set(plain.facts)

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made_pairs import TINY
+from made_pairs import TINY, made_up
 from test_segments import CHILD, opened, write
 
 from pecg_utils.data import mitdb, open_dataset, segments
 from pecg_utils.data.beat_windows import prepare as beats_of
-from pecg_utils.data.pairs import BeatPairs, PairInputs, Pairs, prepare
+from pecg_utils.data.pairs import BeatPairs, PairInputs, Pairs, children, prepare
 from pecg_utils.data.quality import Report
 from pecg_utils.data.recording import TWELVE_LEADS, Dataset
 from pecg_utils.data.segments import GROUPS, Segments
@@ -172,3 +172,28 @@ def test_a_model_of_pairs_fits_what_their_batches_give(which: str, joined: Pairs
 def test_what_the_data_says_of_itself_goes_before_the_runs_sizes() -> None:
     model = model_of_pairs(beats(), "agcacl", {**TINY, "electrograms": 7, "iegm_fs": 977})
     assert (model.electrograms, model.iegm_fs) == (1, 360)
+
+
+def test_the_childrens_windows_keep_signal_label_and_row_together() -> None:
+    whole = made_up()
+    group = np.where(whole.table["patient"] < "P07", "child", "adult")
+    group[::5] = "unknown"
+    part = children(replace(whole, table=whole.table.assign(group=group)))
+    assert part is not None
+    kept = np.flatnonzero(group == "child")
+    assert 0 < len(part) == len(kept) < len(whole)
+    assert set(part.table["group"]) == {"child"}
+    columns = list(whole.table.columns)
+    expected = whole.table.iloc[kept].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part.table[columns], expected)
+    np.testing.assert_array_equal(part.labels, whole.labels[kept])
+    of_part, of_all = part.batch(np.arange(len(part))), whole.batch(kept)
+    for first, second in zip(of_part, of_all, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_leipzig_tells_children_from_adults_and_mitbih_does_not(joined: Pairs) -> None:
+    found = children(joined)
+    assert found is not None
+    assert found.table.equals(joined.table)  # one child's record
+    assert children(beats()) is None

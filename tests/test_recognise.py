@@ -3,13 +3,16 @@
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pecg_utils import chapters, sources
 from pecg_utils.data import open_dataset
 from pecg_utils.data.recognise import RELEASES, missing, parts, recognise
+from pecg_utils.data.recording import UNKNOWN, Dataset
 from pecg_utils.errors import PecgError
 from pecg_utils.twins import zzu as twin
 
@@ -135,3 +138,53 @@ def test_a_chapter_that_trains_on_what_it_is_given_cannot_use_a_few(
     parameters = chapters.parameters("cnn_ecg_mamba", {"data": str(tmp_path)})
     with pytest.raises(PecgError, match=r"are too few to train on: 60 are needed\. Give a larger"):
         sources.open_sources(parameters)
+
+
+def holding(count: int, kind: str = "subset") -> Dataset:
+    """A Leipzig dataset of `count` patients with a label, of whom one has two, and of five without.
+
+    Two of the others are of no name, and known by a proxy.
+    """
+    names = [f"x{n:03d}" for n in range(count)]
+    table = pd.DataFrame({"record": [*names, *"abcdef"]})
+    table["patient"] = table["record"].replace({"x000": UNKNOWN, "x001": UNKNOWN, "a": "x002"})
+    table["proxy"] = table["record"].replace({"a": "x002"})
+    labels = pd.DataFrame({"N": [True] * (count + 1) + [False] * 5, "VT": False})
+    return Dataset("leipzig", Path("few"), kind, table, labels, {}, (), lambda *_: None)
+
+
+@pytest.mark.parametrize("count", [19, 20, 59])
+def test_the_chapter_of_39_subjects_needs_fewer_than_the_others(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    given = holding(count)
+    assert sources.labelled_patients(given) == count
+    monkeypatch.setattr(sources, "open_dataset", lambda *_, **__: given)
+    monkeypatch.setattr(sources, "data_fingerprint", lambda _: "0123456789ab")
+    parameters = chapters.parameters("agcacl", {"data": "few"})
+    if count < 20:
+        few = "The 19 patients with a label in few are too few to train on: 20 are needed."
+        assert sources.use("agcacl", given) == f"cannot use it. {few}"
+        with pytest.raises(PecgError) as caught:
+            sources.open_sources(parameters)
+        assert str(caught.value) == f"{few} Give a larger part of it, or no data for the twin."
+        given = replace(given, kind="twin")  # which stands for itself
+    found = sources.open_sources(parameters)
+    assert found.given is found.training is given
+    assert found.fingerprints == {given.kind: "0123456789ab"}
+    assert sources.use("agcacl", given).startswith("trains and tests on it")
+    for chapter in ("benchmark", "cnn_ecg_mamba"):
+        assert chapters.parameters(chapter, {}).least_patients == 60
+
+
+def test_mitbih_is_taken_without_its_paced_recordings(real: Callable[[str], Path]) -> None:
+    given = {"dataset": "mitdb", "data": str(real("mitdb"))}
+    found = sources.open_sources(chapters.parameters("agcacl", given))
+    assert (len(found.given.table), found.given.kind) == (44, "subset")
+    assert found.training is found.given
+    assert list(found.fingerprints) == ["subset"]
+
+
+def test_without_electrograms_there_is_no_twin_to_fall_back_on() -> None:
+    with pytest.raises(PecgError, match=r"^mitdb has no twin; give the folder"):
+        sources.open_sources(chapters.parameters("agcacl", {"dataset": "mitdb"}))

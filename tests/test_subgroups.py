@@ -158,3 +158,43 @@ def test_thresholds_of_the_test_side_flatter():
     for place, answers in enumerate([GOOD.probabilities >= 0.5, GOOD.answers]):
         expected = challenge_score.score(GOOD.targets, answers, W)
         assert table["value"].iloc[place] == pytest.approx(expected)
+
+
+def chosen(skill, rows=None, seed=0):
+    """As `outcome`, of the first three classes, one a recording, of which the likeliest answers."""
+    given = outcome(skill, rows, seed)
+    targets = np.eye(3, dtype=bool)[given.targets[:, :3].argmax(axis=1)]
+    probabilities = given.probabilities[:, :3] + 0.06 * targets  # (n, 3)
+    scores = pd.DataFrame({"metric": ["top1"], "label": "macro", "value": 0.5})
+    return dataclasses.replace(
+        given,
+        classes=tuple("abc"),
+        targets=targets,
+        probabilities=probabilities,
+        answers=np.eye(3, dtype=bool)[probabilities.argmax(axis=1)],
+        scores=scores,
+    )
+
+
+def test_distances_are_a_row_a_pair_and_metric_each_the_first_less_the_second():
+    good, poor, few = chosen(0.4), chosen(0.1, seed=1), chosen(0.0, np.arange(150)[::-1], 2)
+    pairs = {"good less poor": (good, poor), "few less good": (few, good)}
+    table = subgroups.distances(pairs, ("top1", "f1"), 60)
+    assert list(table.columns) == ["name", "metric", "value", "low", "high"]
+    assert table["name"].tolist() == ["good less poor"] * 2 + ["few less good"] * 2
+    assert table["metric"].tolist() == ["top1", "f1"] * 2
+    for row in table.itertuples():
+        expected = difference(*pairs[row.name], row.metric, 60, one_label=True)
+        assert (row.value, row.low, row.high) == expected
+    right = [(o.answers & o.targets).any(axis=1)[rows_of(o, range(150))] for o in (few, good)]
+    assert table["value"].iloc[2] == pytest.approx(right[0].mean() - right[1].mean())
+    assert table["value"].iloc[0] > 0 > table["value"].iloc[2]
+
+
+def test_distances_of_several_labels_take_the_f1_of_several_labels():
+    scores = pd.DataFrame({"metric": ["auroc", "f1"], "label": "macro", "value": 0.5})
+    two = tuple(dataclasses.replace(o, scores=scores) for o in (GOOD, POOR))
+    table = subgroups.distances({"a": two}, ("hamming_loss", "f1"), 30)
+    assert table[["value", "low", "high"]].to_numpy().tolist() == [
+        list(difference(GOOD, POOR, metric, 30)) for metric in ("hamming_loss", "f1")
+    ]
