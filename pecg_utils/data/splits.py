@@ -34,6 +34,10 @@ from pecg_utils.data.blocks import USUAL, Blocks
 from pecg_utils.data.recording import UNKNOWN, sites
 from pecg_utils.errors import PecgError
 
+Flags = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+Sides = npt.NDArray[np.int8]
+
 SIDES = ("train", "validation", "test")
 WAYS = ("window", "file", "record", "patient", "proxy", "fold", "division", "site", "block")
 _UNIT = {
@@ -58,10 +62,10 @@ class Split:
     """
 
     by: str
-    side: npt.NDArray[np.int8]
+    side: Sides
     gap: float = 0.0
 
-    def rows(self, side: str) -> npt.NDArray[np.intp]:
+    def rows(self, side: str) -> Rows:
         """The windows on one side, by number."""
         return np.flatnonzero(self.side == SIDES.index(side))
 
@@ -78,13 +82,7 @@ class Split:
         files.write_text(path, json.dumps(stored | gap))
 
 
-def make(
-    table: pd.DataFrame,
-    labels: npt.NDArray[np.bool_],
-    by: str,
-    seed: int,
-    block: Blocks = USUAL,
-) -> Split:
+def make(table: pd.DataFrame, labels: Flags, by: str, seed: int, block: Blocks = USUAL) -> Split:
     """A split of the windows in `table` (N rows with record, patient and, for these ways, fold,
     proxy, or start and end in s; where it has the column `same`, rows that are equal there stay on
     one side).
@@ -108,12 +106,7 @@ def make(
 
 
 def of(
-    table: pd.DataFrame,
-    labels: npt.NDArray[np.bool_],
-    by: str,
-    seed: int,
-    count: int,
-    block: Blocks = USUAL,
+    table: pd.DataFrame, labels: Flags, by: str, seed: int, count: int, block: Blocks = USUAL
 ) -> list[Split]:
     """One split by `make` where `count` is 1 (and not by site), or those that `several` makes."""
     if count == 1 and by != "site":
@@ -122,12 +115,7 @@ def of(
 
 
 def several(
-    table: pd.DataFrame,
-    labels: npt.NDArray[np.bool_],
-    by: str,
-    seed: int,
-    count: int,
-    block: Blocks = USUAL,
+    table: pd.DataFrame, labels: Flags, by: str, seed: int, count: int, block: Blocks = USUAL
 ) -> list[Split]:
     """`count` splits, each with another test side; arguments and errors otherwise as in `make`.
 
@@ -160,9 +148,7 @@ def several(
     return splits
 
 
-def _checked(
-    by: str, side: npt.NDArray[np.int8], table: pd.DataFrame, block: Blocks = USUAL
-) -> Split:
+def _checked(by: str, side: Sides, table: pd.DataFrame, block: Blocks = USUAL) -> Split:
     split = Split(by, side)
     if by == "block":
         apart = blocks.spaced(*_times(table), side, block.gap, NOWHERE)
@@ -171,9 +157,7 @@ def _checked(
     return split
 
 
-def _left_out(
-    table: pd.DataFrame, labels: npt.NDArray[np.bool_], seed: int, count: int
-) -> list[Split]:
+def _left_out(table: pd.DataFrame, labels: Flags, seed: int, count: int) -> list[Split]:
     where = sites(table)
     largest = table.groupby(where)["record"].nunique().sort_values(ascending=False, kind="stable")
     if len(largest) < 2:
@@ -196,13 +180,8 @@ def _left_out(
 
 
 def _validating(
-    table: pd.DataFrame,
-    labels: npt.NDArray[np.bool_],
-    rest: npt.NDArray[np.intp],
-    by: str,
-    seed: int,
-    without: str,
-) -> npt.NDArray[np.intp]:
+    table: pd.DataFrame, labels: Flags, rest: Rows, by: str, seed: int, without: str
+) -> Rows:
     """The windows of an eighth of the units of the windows `rest`, which are not tested."""
     names, unit_of = np.unique(_units(table.iloc[rest], by), return_inverse=True)
     if len(names) < 10:
@@ -329,7 +308,7 @@ def _units(table: pd.DataFrame, by: str, block: Blocks = USUAL) -> npt.NDArray[n
             raise PecgError(f"Stretches of {block.seconds:g} s, {block.gap:g} s apart, are none.")
         start, _, recording = _times(table)
         return blocks.numbered(start, recording, block.seconds)
-    names: npt.NDArray[np.intp] = pd.factorize(table[_UNIT[by]])[0]  # (N,)
+    names: Rows = pd.factorize(table[_UNIT[by]])[0]  # (N,)
     if by in _APART or "same" not in table.columns:
         return names
     copies = pd.factorize(table["same"])[0]  # (N,)
@@ -340,7 +319,7 @@ def _units(table: pd.DataFrame, by: str, block: Blocks = USUAL) -> npt.NDArray[n
     return units
 
 
-def _by_fold(table: pd.DataFrame) -> npt.NDArray[np.int8]:
+def _by_fold(table: pd.DataFrame) -> Sides:
     if "fold" not in table.columns:
         raise PecgError("This dataset has no published folds; split by patient instead.")
     fold = table["fold"].to_numpy()
@@ -349,9 +328,7 @@ def _by_fold(table: pd.DataFrame) -> npt.NDArray[np.int8]:
     return np.where(fold <= 8, 0, fold - 8).astype(np.int8)
 
 
-def _by_division(
-    table: pd.DataFrame, labels: npt.NDArray[np.bool_], seed: int
-) -> npt.NDArray[np.int8]:
+def _by_division(table: pd.DataFrame, labels: Flags, seed: int) -> Sides:
     """De Chazal's division (2004, IEEE TBME 51:1196), and an eighth of DS1's patients validates.
 
     The paper does without a validation side. And it tests recording 202, though 201, which trains,
@@ -368,9 +345,7 @@ def _by_division(
     return side
 
 
-def _stratified(
-    units: npt.NDArray[np.generic], labels: npt.NDArray[np.bool_], seed: int, by: str
-) -> npt.NDArray[np.int8]:
+def _stratified(units: npt.NDArray[np.generic], labels: Flags, seed: int, by: str) -> Sides:
     names, unit_of = np.unique(units, return_inverse=True)
     if len(names) < 10:
         raise PecgError(
@@ -385,7 +360,7 @@ def _stratified(
     return side[unit_of]
 
 
-def _carried(unit_of: npt.NDArray[np.intp], labels: npt.NDArray[np.bool_]) -> npt.NDArray[np.int_]:
+def _carried(unit_of: Rows, labels: Flags) -> npt.NDArray[np.int_]:
     """What each unit carries, (units, C + 1), 0 and 1; the last is 'no label at all'."""
     carried = np.zeros((unit_of.max() + 1, labels.shape[1]), dtype=int)
     np.maximum.at(carried, unit_of, labels.astype(int))
@@ -394,8 +369,8 @@ def _carried(unit_of: npt.NDArray[np.intp], labels: npt.NDArray[np.bool_]) -> np
 
 
 def _divide(
-    members: npt.NDArray[np.intp], carried: npt.NDArray[np.int_], share: float, seed: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    members: Rows, carried: npt.NDArray[np.int_], share: float, seed: int
+) -> tuple[Rows, Rows]:
     """The units `members` in two parts, the second about `share` of them."""
     from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
