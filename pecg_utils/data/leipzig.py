@@ -28,14 +28,13 @@
 """
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pecg_utils.data import wfdb16
-from pecg_utils.data.recording import TWELVE_LEADS, UNKNOWN, Dataset, Recording, kind_of, read_table
+from pecg_utils.data.recording import UNKNOWN, Dataset, kind_of, read_table
 from pecg_utils.errors import PecgError
 
 FS = 977.0
@@ -136,26 +135,6 @@ def rhythms(annotated: pd.DataFrame, n_samples: int) -> pd.DataFrame:
         }
     )
     return spans[spans["end"] > spans["start"]].reset_index(drop=True)
-
-
-def electrograms(recording: Recording) -> Recording:
-    """The intracardiac channels of a recording alone, in the order of ELECTROGRAMS.
-
-    Pressure and surface ECG are left out. Raises PecgError when there is none.
-    """
-    there = tuple(name for name in ELECTROGRAMS if name in recording.leads)
-    if not there:
-        raise PecgError(f"Recording {recording.record} has no intracardiac channel.")
-    return _part(recording, there)
-
-
-def surface(recording: Recording) -> Recording:
-    """The 12 ECG leads of a recording alone. Raises PecgError when one is not there."""
-    return _part(recording, TWELVE_LEADS)
-
-
-def _part(recording: Recording, leads: tuple[str, ...]) -> Recording:
-    return replace(recording, signal=recording.take(leads), leads=leads)
 
 
 def _held(path: Path) -> set[str]:
