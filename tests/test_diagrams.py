@@ -36,6 +36,7 @@ def test_the_weights_of_all_stages_are_the_models(name: str) -> None:
         ("transformer", ["84 tokens × 128 features", "128 features"]),
         ("mamba2", ["250 steps × 128 features", "128 features"]),
         ("agcacl", ["16 and 31 tokens × 128 features", "16 tokens × 128 features"]),
+        ("mrmnet", ["128 channels × 256 steps", "128 × 128 and 256 × 64 channels × steps"]),
     ],
 )
 def test_shapes_are_measured(name: str, shapes: list[str]) -> None:

@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, object]] = {
         "depth": 1,
         "dropout": 0.0,
     },
+    "mrmnet": {"width": 4, "dropout": 0.0},
 }
 
 
@@ -241,6 +242,31 @@ def by_hand(name: str, L: int = 12, C: int = 19, T: int = 300) -> tuple[int, int
         layer = ask + 2 * D * F
         weights += 2 * (layer + 4 * D + F + D + 4 * D) + D * C + C
         return weights, macs + 2 * (S * layer + 2 * S * S * D) + D * C
+    if name == "mrmnet":
+        w, A = 32, 4 * -(-T // 4) + 4  # steps after the stem, each of whose pools adds one
+        weights = macs = 0
+        c_in = L
+        for i, (c, k) in enumerate(((w, 11), (2 * w, 7), (4 * w, 5), (4 * w, 3))):
+            weights += conv(c_in, c, k) + 2 * c
+            macs += conv(c_in, c, k) * (A - 4 + i)
+            c_in = c
+        for D, S, basics, gated in ((4 * w, A // 2, 3, 0), (8 * w, A // 4, 3, 2)):
+            scale, short = conv(c_in, D, 3 + 13 + 23 + 33), conv(c_in, D, 3)
+            weights += scale + short + 2 * 2 * D
+            macs += (conv(c_in, D, 33) + short) * 2 * S  # the four kernels as one
+            basic, grouped = 2 * conv(D, D, 3), conv(16, D, 7) + conv(16, D, 3)
+            squeeze = 2 * D * (D // 4)
+            gates = gated + 1  # pairs of eca and se, the last of them in the fusion block
+            weights += (basics + 1) * (basic + 4 * D)
+            weights += gates * (grouped + 4 * D + squeeze + D // 4 + D)
+            macs += ((basics + 1) * basic + gates * grouped) * S + gates * squeeze
+            by_channel = 2 * D * (D // 8)
+            weights += by_channel + 2 * (D // 8) + D + 2 * 7 + 2 * 2 * D  # gates, and the norm
+            macs += 2 * by_channel + 2 * 7 * S
+            mix = conv(2 * D, D, 3) + conv(D, D, 3) + 2 * D * D
+            weights += mix + 3 * 2 * D + 2 * D + D * C + C
+            macs += mix * S + D * C
+        return weights, macs
     D, N, H, P, Q = 128, 64, 32, 8, 30
     E = H * P
     width = E + 2 * N
@@ -281,7 +307,7 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
     ("name", "leads", "samples", "sizes", "says"),
     [
         ("resnet", 12, 300, {}, "no model 'resnet'. Did you mean resnet1d?"),
-        ("zebra", 12, 300, {}, "transformer, mamba2, cnn_ecg_mamba, agcacl."),
+        ("zebra", 12, 300, {}, "transformer, mamba2, cnn_ecg_mamba, agcacl, mrmnet."),
         ("resnet1d", 12, 300, {"chanels": (1, 2, 3, 4)}, "Did you mean channels?"),
         ("resnet1d", 0, 300, {}, "given 0 leads; it takes 1 to 16"),
         ("resnet1d", 17, 300, {}, "given 17 leads; it takes 1 to 16"),
@@ -307,6 +333,11 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
         ("agcacl", 12, 300, {"heads": 3}, "end with 128 and 3 heads; give an even width"),
         ("agcacl", 12, 300, {"branches": "ekg"}, "give one of both, ecg, iegm"),
         ("agcacl", 12, 16, {}, "given 16 samples; it takes at least 17"),
+        ("mrmnet", 12, 300, {"width": 18}, "given width 18; give a multiple of 4"),
+        ("mrmnet", 12, 300, {"width": 2}, "given as 2; give a whole number from 4"),
+        ("mrmnet", 12, 300, {"streams": "mid"}, "give one of both, high, low"),
+        ("mrmnet", 12, 300, {"exchange": 1}, "given as 1; give True or False"),
+        ("mrmnet", 12, 300, {"exchange": True, "streams": "low"}, "the stream low alone"),
     ],
 )
 def test_refusals(name: str, leads: int, samples: int, sizes: dict[str, object], says: str) -> None:

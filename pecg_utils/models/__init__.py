@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
 
-NAMES = ("resnet1d", "bilstm", "transformer", "mamba2", "cnn_ecg_mamba", "agcacl")
+NAMES = ("resnet1d", "bilstm", "transformer", "mamba2", "cnn_ecg_mamba", "agcacl", "mrmnet")
 
 Tag = Literal["paper", "code", "ours"]
 
@@ -147,6 +147,33 @@ def table(n_leads: int = 12, n_classes: int = 19, n_samples: int = 300) -> "pd.D
     return pd.DataFrame(rows, columns=columns).astype({"max_samples": "Int64"})
 
 
+def learning(model: "nn.Module", n_leads: int, n_samples: int) -> tuple[int, int]:
+    """How many weights `model` has, and how many of them learn from its logits.
+
+    Found by training: a copy in float64 gets four windows (4, n_leads, n_samples) of noise. A
+    tensor of weights learns when an element of it has a gradient that is more than rounding. A
+    bias, say, that a batch norm takes away again has none.
+    """
+    import copy
+
+    import torch
+
+    tried = copy.deepcopy(model).cpu().double().train()
+    noise = torch.Generator().manual_seed(0)
+    given = [
+        torch.randn(x.shape, generator=noise, dtype=torch.float64) if x.is_floating_point() else x
+        for x in window(tried, n_leads, n_samples, count=4)
+    ]
+    with torch.random.fork_rng(devices=[]):  # dropout draws
+        answer = tried(*given)
+    logits = answer[0] if isinstance(answer, tuple) else answer
+    weights = [p for p in tried.parameters() if p.requires_grad]
+    found = torch.autograd.grad(logits.square().sum(), weights, allow_unused=True)
+    most = [0.0 if g is None else float(g.abs().max()) for g in found]
+    learn = sum(p.numel() for p, own in zip(weights, most, strict=True) if own > 1e-10 * max(most))
+    return sum(p.numel() for p in tried.parameters()), learn
+
+
 def settings(name: str) -> "pd.DataFrame":
     """Every size and choice of a model with its tag. Columns: setting, value, tag, source.
 
@@ -199,7 +226,11 @@ def _bounded(model: str, what: str, value: int, low: int, high: int | None) -> N
 def _checked(model: str, value: object, size: Size) -> object:
     """`value` if it is of the default's kind; counts are from `least`, fractions in [0, 1)."""
     default = size.default
-    if isinstance(default, str):
+    if isinstance(default, bool):  # before the numbers, of which Python counts it one
+        wanted = "True or False"
+        if isinstance(value, bool):
+            return value
+    elif isinstance(default, str):
         wanted = f"one of {', '.join(size.options)}"
         if value in size.options:
             return value
