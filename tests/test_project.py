@@ -44,7 +44,7 @@ ORDER = [
     ["diagrams", "bootstrap", "machine", "states", "electrograms"],
     ["train", "metrics"],
     ["objectives"],
-    ["chapters", "contrastive", "losses"],
+    ["chapters", "contrastive", "losses", "mutual"],
     ["keys", "measure", "models", "data", "twins"],
     ["signal", "beats", "progress", "places", "markdown"],
     ["files"],
