@@ -18,7 +18,7 @@ TINY = {
     "feedforward": 16,
 }
 TRAINING = Training(epochs=2, batch=32, lr=1e-2, seed=0, precision="32")
-PATIENT = Protocol("agcacl", ("I", "II"), "made-up", "patient")
+PATIENT = Protocol("agcacl", ("I", "II"), "made-up", "patient", "window")
 PATIENTS, EACH = 20, 12  # windows of a patient
 
 

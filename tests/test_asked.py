@@ -166,23 +166,25 @@ def test_where_the_mask_tells_the_class_presence_alone_tells_it(folds):
     pairs = made_up()
     mask = pairs.labels[:, [1, 2, 2]]
     told = dataclasses.replace(pairs, mask=mask)
-    scores = presence.alone(untrained(told, folds), told, 20)
+    scores = presence.alone(untrained(told, folds), told, 20, draws=0)
     assert value(scores, "auroc") == 1
     assert value(scores, "top1") == 1
     habits = mask ^ (np.random.default_rng(2).random(mask.shape) < 0.2)
-    scores = presence.alone(untrained(told, folds), dataclasses.replace(told, mask=habits), 20)
+    scores = presence.alone(
+        untrained(told, folds), dataclasses.replace(told, mask=habits), 20, draws=0
+    )
     assert 0.7 < value(scores, "auroc") < 0.99
 
 
 @pytest.mark.parametrize("folds", [1, 3])
 def test_where_the_mask_tells_nothing_presence_alone_is_chance(folds):
     pairs = made_up()  # every channel always there
-    scores = presence.alone(untrained(pairs, folds), pairs, 20)
+    scores = presence.alone(untrained(pairs, folds), pairs, 20, draws=0)
     assert scores.loc[scores["metric"] == "auroc", "value"].tolist() == [0.5] * 4
     generator = np.random.default_rng(3)
     of = generator.random((PATIENTS, 3)) < 0.5  # a layout a patient, of no meaning
     random = dataclasses.replace(pairs, mask=np.repeat(of, EACH, axis=0))
-    found = presence.alone(untrained(pairs, folds), random, 20)
+    found = presence.alone(untrained(pairs, folds), random, 20, draws=0)
     assert value(found, "auroc") == pytest.approx(0.5, abs=0.12)
 
 
@@ -211,7 +213,7 @@ def given_to_intervals(monkeypatch, *asked_of):
 
     monkeypatch.setattr(presence.one_label, "intervals", spied)
     for outcome, pairs in zip(asked_of[::2], asked_of[1::2], strict=True):
-        presence.alone(outcome, pairs, 20)
+        presence.alone(outcome, pairs, 20, draws=0)
     return given
 
 
@@ -232,13 +234,35 @@ def test_presence_alone_sees_no_label_of_a_test_or_validation_side(monkeypatch):
 def test_presence_alone_is_named_and_scored_on_the_trials_own_test_sides():
     pairs = made_up()
     outcome = untrained(pairs, 3, dataclasses.replace(PATIENT, loss="CE"))
-    scores = presence.alone(outcome, pairs, 20)
+    scores = presence.alone(outcome, pairs, 20, draws=0)
     assert set(scores["name"]) == {
         "presence of electrograms alone, 2 leads of made-up recordings, 3-fold by patient, CE"
     }
-    assert list(scores.columns) == ["name", *outcome.scores.columns]
+    assert list(scores.columns) == ["name", *outcome.scores.columns, "lot", "lot_high", "beaten"]
+    assert scores[["lot", "lot_high", "beaten"]].isna().all(axis=None)  # no draw
     for column in ("metric", "label", "positives"):
         assert scores[column].tolist() == outcome.scores[column].tolist()
+
+
+def test_layouts_by_lot_are_what_layouts_of_no_meaning_reach():
+    """Two classes, each of half the patients, whose layouts say which; and layouts by chance."""
+    pairs = made_up(classes=2)
+    second = np.random.default_rng(5).permutation(PATIENTS) % 2 == 1
+    labels = np.repeat(np.stack([~second, second], axis=1), EACH, axis=0)
+    found = {}
+    for name, layouts in (("habit", second), ("chance", np.arange(PATIENTS) < 10)):
+        mask = np.repeat(np.stack([layouts, ~layouts, layouts], axis=1), EACH, axis=0)
+        asked_of = dataclasses.replace(pairs, labels=labels, mask=mask)
+        scores = presence.alone(untrained(asked_of, 2), asked_of, 20, draws=40)
+        row = (scores["metric"] == "auroc") & (scores["label"] == "macro")
+        assert scores.loc[~row, ["lot", "lot_high", "beaten"]].isna().all(axis=None)
+        (found[name],) = scores[row].itertuples()
+    assert found["habit"].value == 1
+    assert found["habit"].beaten < 0.1
+    assert found["chance"].beaten > 0.1
+    for row in found.values():
+        assert abs(row.lot - 0.5) < 0.2
+        assert row.lot < row.lot_high < 1
 
 
 def test_a_class_that_presence_was_not_taught_has_no_share(monkeypatch):

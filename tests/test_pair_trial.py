@@ -117,6 +117,18 @@ def test_by_block_no_window_is_near_one_of_another_side(tmp_path):
     assert outcome.facts["split"]["by"] == "block"
 
 
+def test_stretches_and_their_gap_are_the_protocols(tmp_path):
+    short = dataclasses.replace(PATIENT, split="block", stretch=36.0)
+    outcome = tried(tmp_path, short)
+    stored = json.loads((outcome.folder / "split.json").read_text())
+    assert stored["gap"] == 6.0
+    # Windows of 1 s stand 9 s apart, so that none is lost, and four make a stretch.
+    assert sum(outcome.facts["split"]["windows"].values()) == len(made_up())
+    side = np.array(stored["side"]).reshape(PATIENTS, 3, 4)
+    assert (side == side[:, :, :1]).all()
+    assert not (side == side[:, :1, :1]).all()
+
+
 def test_by_division_the_second_part_is_tested_and_the_first_teaches(tmp_path):
     pairs = made_up()
     outcome = tried(tmp_path, DIVISION)
@@ -138,14 +150,12 @@ def test_each_step_of_the_ablation_is_trained_down_another_loss(tmp_path, plain)
         for name in ("", *ABLATION)
     }
     weights = {name: kept(outcome) for name, outcome in made.items()}
-    whole, last = weights.pop(""), list(ABLATION)[-1]
-    assert same(whole, weights[last])  # the whole loss
     names = list(weights)
     for place, first in enumerate(names):
         for second in names[place + 1 :]:
             assert not torch.equal(weights[first]["head.weight"], weights[second]["head.weight"])
-    assert len({outcome.folder for outcome in made.values()}) == 8
-    assert len({outcome.protocol.name for outcome in made.values()}) == 8
+    assert len({outcome.folder for outcome in made.values()}) == len(made)
+    assert len({outcome.protocol.name for outcome in made.values()}) == len(made)
     sides = [outcome.folds[0].sides["train"].tolist() for outcome in made.values()]
     assert all(side == sides[0] for side in sides)
     assert len(sides[0]) == 40
@@ -261,6 +271,31 @@ def test_the_second_signal_is_hidden_in_training_and_only_there(tmp_path, heard,
     assert asked[:, :2].all()
     assert not asked[:, 2].any()
     assert pairs.mask[:, :2].all()
+
+
+@pytest.mark.parametrize("branch", ["ecg", "iegm"])
+def test_nothing_is_hidden_from_a_model_of_one_signal(tmp_path, heard, branch):
+    alone = dataclasses.replace(PATIENT, changes=(("branches", branch),))
+    hidden = tried(tmp_path / "hidden", alone, hide=0.5)
+    assert masks(heard, training=True).all()
+    assert same(kept(hidden), kept(tried(tmp_path / "plain", alone)))
+
+
+def test_the_ramp_lasts_a_twelfth_of_the_epochs(tmp_path, monkeypatch):
+    lasts, forward = set(), OneLabel.forward
+
+    def spied(objective, *given):
+        lasts.add(objective.contrast.terms.epochs)
+        return forward(objective, *given)
+
+    monkeypatch.setattr(OneLabel, "forward", spied)
+    tried(tmp_path, dataclasses.replace(PATIENT, loss="CE + align"), epochs=3)
+    assert lasts == {0.25}
+
+
+def test_windows_of_two_signals_are_normalised_one_by_one_or_refused(tmp_path):
+    with pytest.raises(ValueError, match="by window, and not by train"):
+        tried(tmp_path, dataclasses.replace(PATIENT, normalise="train"))
 
 
 def test_hiding_changes_what_is_learnt_and_its_seed_what_is_hidden(tmp_path, heard, plain):

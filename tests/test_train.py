@@ -250,6 +250,15 @@ def test_of_equally_good_epochs_the_first_is_kept(tmp_path, monkeypatch):
     assert fit(network(), *sides(), SHORT, tmp_path).best_epoch == 2
 
 
+def test_the_last_epoch_is_kept_where_that_is_asked(tmp_path, monkeypatch):
+    f1 = iter([0.1, 0.4, 0.4, 0.2] * 2)
+    monkeypatch.setattr(objectives.ManyLabels, "score", lambda *_: next(f1))
+    last = fit(network(), *sides(), dataclasses.replace(SHORT, last=True), tmp_path)
+    assert last.best_epoch == 4
+    assert [row["validation_f1"] for row in last.curves] == [0.1, 0.4, 0.4, 0.2]
+    assert not equal(last, fit(network(), *sides(), SHORT, tmp_path))
+
+
 def test_every_epoch_has_an_order_of_its_own_and_no_batch_of_one_window(tmp_path, monkeypatch):
     training, validation = sides()
     drawn, batch = [], Inputs.batch
