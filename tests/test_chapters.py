@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from pecg_utils import chapters, places, words
+from pecg_utils import ablation, chapters, places, words
 from pecg_utils.chapters.cnn_ecg_mamba import changes_of_parts
 from pecg_utils.chapters.sizes import EQUAL_BUDGET, SIZES
-from pecg_utils.contrastive import ABLATION
+from pecg_utils.contrastive import ABLATION, Terms
 from pecg_utils.data.recording import TWELVE_LEADS
 from pecg_utils.data.windows import Settings
 from pecg_utils.errors import PecgError
@@ -200,7 +200,9 @@ TERMS = "a list, each once, of CE, balanced CE, CE + SupCon, CE + align, + phi, 
         ({"terms": ["+ separate"]}, f"terms must be {TERMS}, not ['+ separate']."),
         ({"grouped": "maybe"}, "grouped must be true or false, not 'maybe'."),
         ({"grouped": 2}, "grouped must be true or false, not 2."),
-        ({"folds": 0}, "folds must be a whole number from 1 to 10, not 0."),
+        ({"folds": 0}, "folds must be a whole number from 2 to 10, not 0."),
+        ({"folds": 1}, "folds must be a whole number from 2 to 10, not 1."),
+        ({"stretch": 5}, "stretch must be a number from 6 to 600, not 5."),
         ({"most": -1}, "most must be a whole number from 0 to 1000000, not -1."),
         ({"minutes": 7}, "minutes must be a whole number from 8 to 1107, not 7."),
         ({"dataset": "zzu"}, "dataset must be one of leipzig, mitdb, not 'zzu'."),
@@ -212,35 +214,50 @@ def test_what_is_wrong_in_the_chapter_of_two_signals_is_refused_in_words(given, 
     assert refused(given, "agcacl").startswith(sentence)
 
 
-def test_the_terms_are_those_that_the_loss_knows_but_for_the_whole():
-    terms = list(ABLATION)[:-1]
+def test_the_terms_are_those_that_the_loss_knows_and_never_the_whole():
+    terms = list(ABLATION)
     assert chapters.wanted("agcacl", "terms") == f"a list, each once, of {', '.join(terms)}"
     assert chapters.parameters("agcacl", {"terms": terms}).terms == terms
     found = chapters.parameters("agcacl", {"terms": "+ psi,CE + SupCon"})
     assert found.terms == ["+ psi", "CE + SupCon"]
-    assert set(chapters.parameters("agcacl", {"profile": "paper"}).terms) < set(ABLATION)
+    assert chapters.parameters("agcacl", {"profile": "paper"}).terms == terms
+    assert ablation.WHOLE not in terms
+    assert Terms() not in ABLATION.values()
 
 
 @pytest.mark.parametrize("profile", chapters.PROFILES)
-def test_mitbih_is_divided_once_unless_folds_are_given(profile):
+def test_the_ways_are_at_random_by_time_and_patients_apart_the_last(profile):
     leipzig = chapters.parameters("agcacl", {"profile": profile})
     beats = chapters.parameters("agcacl", {"profile": profile, "dataset": "mitdb"})
     assert leipzig.folds > 1
-    assert beats.folds == 1
-    others = {"dataset", "folds"}
-    assert beats.model_dump(exclude=others) == leipzig.model_dump(exclude=others)
-    given = {"profile": profile, "dataset": "mitdb", "folds": "4"}
-    assert chapters.parameters("agcacl", given).folds == 4
+    assert beats.model_dump(exclude={"dataset"}) == leipzig.model_dump(exclude={"dataset"})
+    crossed = [("window", leipzig.folds), ("block", leipzig.folds)]
+    assert leipzig.ways == (*crossed, ("patient", leipzig.folds))
+    assert beats.ways == (*crossed, ("division", 1))  # DS2, which is divided once
+    given = chapters.parameters("agcacl", {"profile": profile, "dataset": "mitdb", "folds": "4"})
+    assert given.ways == (("window", 4), ("block", 4), ("division", 1))
+
+
+def test_the_stretch_of_a_block_split_is_shorter_where_there_is_little_to_divide():
+    found = [chapters.parameters("agcacl", {"profile": name}).stretch for name in chapters.PROFILES]
+    assert dict(zip(chapters.PROFILES, found, strict=True)) == {
+        "smoke": 10.0,
+        "demo": 10.0,
+        "study": 60.0,
+        "paper": 60.0,
+    }
+    given = chapters.parameters("agcacl", {"profile": "study", "stretch": "7.5"})
+    assert given.stretch == 7.5
 
 
 def test_the_dataset_says_which_signals_are_read_and_how_patients_are_kept_apart():
     leipzig = chapters.parameters("agcacl", {})
     beats = chapters.parameters("agcacl", {"dataset": "mitdb"})
-    assert (leipzig.leads, leipzig.apart, leipzig.reading) == (TWELVE_LEADS, "patient", {})
+    assert (leipzig.leads, leipzig.ways[-1][0], leipzig.reading) == (TWELVE_LEADS, "patient", {})
     assert beats.leads == ("MLII", "other")
-    assert (beats.apart, beats.reading) == ("division", {"paced": False})
+    assert (beats.ways[-1][0], beats.reading) == ("division", {"paced": False})
     assert (leipzig.twin_size, leipzig.least_patients, beats.least_patients) == (60, 20, 20)
-    assert leipzig.training["keep"] == "f1"
+    assert (leipzig.training["keep"], leipzig.training["last"]) == ("f1", True)
     assert (leipzig.training["hide"], leipzig.training["epochs"]) == (0.1, 10)
 
 
