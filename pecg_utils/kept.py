@@ -112,9 +112,11 @@ def _of_signals(record: dict[str, Any], held: Tables, folder: Path) -> list[str]
         shown = words.distances(table).reset_index(names="on the same windows")
         parts += ["What lies between two trials, with the interval over patients:", markdown(shown)]
     table = held.get("presence", pd.DataFrame())
-    if not table.empty and not rhythm_words.constant(table):
-        columns = ("value", "low", "high", "lot", "beaten")
-        parts.append(str(rhythm_words.presence(table.astype(dict.fromkeys(columns, float))).data))
+    if not table.empty:  # a column may be null throughout
+        columns = table.columns.difference(["name", "metric", "label"])
+        table = table.astype(dict.fromkeys(columns, float))
+        if not rhythm_words.constant(table):
+            parts.append(str(rhythm_words.presence(table).data))
     if (table := held.get("ablation")) is not None:
         numbers = ("value", "low", "high", "gain", "gain_low", "gain_high")
         table = table.astype(dict.fromkeys(numbers, float))

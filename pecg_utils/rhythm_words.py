@@ -108,8 +108,11 @@ def presence(rows: pd.DataFrame) -> "Markdown":
     for name, part in rows[rows["label"] == "macro"].groupby("name", sort=False):
         by = str(name).partition(", ")[2]
         area, recall = (part[part["metric"] == of].iloc[0] for of in ("auroc", "recall"))
-        one = f"With *{by}*, macro AUROC is {area['value']:.3f} (95 % interval {area['low']:.3f} "
-        one += f"to {area['high']:.3f}) and macro recall {recall['value']:.3f}."
+        held = f"95 % interval {area['low']:.3f} to {area['high']:.3f}"
+        if np.isnan(area["low"]):
+            held = "too few patients for an interval"
+        one = f"With *{by}*, macro AUROC is {area['value']:.3f} ({held}) and macro recall "
+        one += f"{recall['value']:.3f}."
         if np.isfinite(area["lot"]):
             told = "no more than lots give" if area["beaten"] > 0.05 else "more than lots give"
             one += (

@@ -99,10 +99,10 @@ def difference(
 
 def distances(table: pd.DataFrame) -> pd.DataFrame:
     """A table as subgroups.distances gives it, as a reader wants it: a row a name."""
-    said = [
-        f"{row.value:+.3f}" + ("" if np.isnan(row.low) else f" ({row.low:+.3f} to {row.high:+.3f})")
-        for row in table.itertuples()
-    ]
+    said = []
+    for row in table.itertuples():
+        held = "" if np.isnan(row.low) else f" ({row.low:+.3f} to {row.high:+.3f})"
+        said.append("undefined" if np.isnan(row.value) else f"{row.value:+.3f}{held}")
     shown = table.assign(said=said, metric=table["metric"].map(WORDS))
     wide = shown.pivot(index="name", columns="metric", values="said")
     order = shown["name"].drop_duplicates(), shown["metric"].drop_duplicates()

@@ -55,11 +55,19 @@ def test_without_the_paced_recordings_it_is_a_part_of_the_release(real: Real) ->
 def test_the_paced_recordings_alone_are_nothing_where_they_are_left_out(
     real: Real, tmp_path: Path
 ) -> None:
-    for suffix in ("hea", "dat", "atr"):
-        shutil.copy(real("mitdb") / f"102.{suffix}", tmp_path)
-    assert len(open_dataset("mitdb", tmp_path).table) == 1
-    with pytest.raises(PecgError, match="is no MIT-BIH folder"):
+    for record in ("102", "217"):
+        for suffix in ("hea", "dat", "atr"):
+            shutil.copy(real("mitdb") / f"{record}.{suffix}", tmp_path)
+    assert len(open_dataset("mitdb", tmp_path).table) == 2
+    with pytest.raises(PecgError) as caught:
         open_dataset("mitdb", tmp_path, paced=False)
+    assert str(caught.value) == (
+        f"{tmp_path} holds recordings of paced beats alone (102, 217), and these are left out "
+        "here. Give a folder that holds others of the release too."
+    )
+    for suffix in ("hea", "dat", "atr"):
+        shutil.copy(real("mitdb") / f"100.{suffix}", tmp_path)
+    assert open_dataset("mitdb", tmp_path, paced=False).table["record"].tolist() == ["100"]
 
 
 def test_leads_by_name_and_people(few: Path) -> None:
@@ -99,6 +107,7 @@ def test_a_bad_header_is_listed_and_shut_out(few: Path) -> None:
     assert report.excluded == ["202"]
 
 
-def test_no_folder_of_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("paced", [True, False])
+def test_no_folder_of_it(tmp_path: Path, paced: bool) -> None:
     with pytest.raises(PecgError, match="is no MIT-BIH folder"):
-        open_dataset("mitdb", tmp_path)
+        open_dataset("mitdb", tmp_path, paced=paced)

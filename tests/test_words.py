@@ -38,3 +38,15 @@ def test_a_distance_is_a_row_a_name_in_the_order_given_with_its_sign():
 def test_a_distance_without_an_interval_is_the_value_alone():
     shown = words.distances(table([("a less b", "f1", 0.5, math.nan, math.nan)]))
     assert shown.loc["a less b", "macro F1"] == "+0.500"
+
+
+def test_a_distance_without_a_value_is_undefined():
+    rows = [
+        ("a less b", "f1", math.nan, math.nan, math.nan),
+        ("a less b", "auroc", math.nan, -0.1, 0.1),  # resamples may have one all the same
+        ("c less b", "f1", 0.25, 0.125, 0.5),
+        ("c less b", "auroc", 0.0, math.nan, math.nan),
+    ]
+    shown = words.distances(table(rows))
+    assert shown.loc["a less b"].tolist() == ["undefined", "undefined"]
+    assert shown.loc["c less b"].tolist() == ["+0.250 (+0.125 to +0.500)", "+0.000"]

@@ -63,14 +63,19 @@ def open_folder(root: Path, paced: bool = True) -> Dataset:
 
     paced: with the four recordings of paced beats; without them it is a part of the release.
     The labels say which beat classes a recording holds.
-    Raises PecgError when no record of the release is there.
+    Raises PecgError when no record of the release is there, or none but what is left out.
     """
-    headers = sorted(h for h in root.glob("*.hea") if re.fullmatch(r"[12]\d\d", h.stem))
-    headers = [header for header in headers if paced or header.stem not in PACED]
-    if not headers:
+    found = sorted(h for h in root.glob("*.hea") if re.fullmatch(r"[12]\d\d", h.stem))
+    if not found:
         raise PecgError(
             f"{root} is no MIT-BIH folder: it has no header such as 100.hea. Give the folder that "
             "holds the release's own files."
+        )
+    headers = [header for header in found if paced or header.stem not in PACED]
+    if not headers:
+        raise PecgError(
+            f"{root} holds recordings of paced beats alone ({', '.join(h.stem for h in found)}), "
+            "and these are left out here. Give a folder that holds others of the release too."
         )
     rows, held = [], []
     for header in headers:
