@@ -3,6 +3,7 @@
 import base64
 import json
 
+import pandas as pd
 import pytest
 from test_run import Project, said
 
@@ -81,14 +82,19 @@ def test_the_record_holds_every_protocol_with_its_scores(record):
 
 
 def test_models_that_are_compared_are_taught_equally_many(record):
+    found = by_protocol(record)
+    plain = [words for words in found if words[:5] == ("12-lead", "window", "", "[]", "")]
+    assert len(plain) in (1, 2)  # one where the paper's protocol is taught no more than the others
+    published = max(plain, key=lambda words: words[5]) if len(plain) == 2 else None
     taught = [
         fold["split"]["windows"]["train"]
-        for words, trial in by_protocol(record).items()
-        if words[0] == "12-lead" and words[5] != 200  # but for the paper's protocol
+        for words, trial in found.items()
+        if words != published
         for fold in trial["folds"]
     ]
-    assert len(taught) >= 10
+    assert len(taught) == 18  # three ways, the children's two, CE, two branches, one taken away
     assert max(taught) <= 1.02 * min(taught)
+    assert max(taught) <= record["parameters"]["most"]
 
 
 def test_no_subject_is_on_two_sides_when_subjects_are_kept_apart(record):
@@ -100,18 +106,68 @@ def test_no_subject_is_on_two_sides_when_subjects_are_kept_apart(record):
     assert min(sums["window"]) > 39
 
 
-def test_what_the_record_holds_makes_the_finding_and_the_kept_page(project, record, tmp_path):
-    held = record["tables"]
-    assert set(held) == {"distances", "presence", "ablation"}
-    assert len(held["distances"]["name"]) == 12
-    assert set(held["ablation"]["terms"]) == {"CE", "whole"}
+def test_the_record_holds_its_tables(record):
+    held = {name: pd.DataFrame(table) for name, table in record["tables"].items()}
+    assert set(held) == {"distances", "presence", "ablation", "same windows", "children"}
+    rows = held["distances"].groupby("name", sort=False)["metric"].apply(list)
+    assert rows.index.tolist() == [
+        "at random less by time",
+        "by time less patients apart",
+        "at random less patients apart",
+        "both signals less the ECG alone",
+        "both signals less the second alone",
+        "both signals less the second taken away",
+    ]
+    assert rows.tolist() == [["top1", "f1", "auroc"]] * 6
+    terms = held["ablation"].set_index(["terms", "metric"])
+    assert terms.index.tolist() == [(of, m) for of in ("CE", "whole") for m in ("top1", "f1")]
+    assert (terms.loc["CE", ["gain", "gain_low", "gain_high"]] == 0).all(axis=None)
+    assert terms["gain"].tolist()[2:] == pytest.approx(terms["value"].diff(2).tolist()[2:])
     assert set(held["presence"]["label"]) == {"macro"}
+    areas = held["presence"].query("metric == 'auroc'")
+    assert len(areas) == 2
+    assert areas[["lot", "lot_high", "beaten"]].notna().all(axis=None)
+
+
+def test_the_ways_are_compared_on_the_same_windows(record):
+    ways = ["at random", "by time", "patients apart"]
+    on_children = [f"taught {whom}, {way}" for whom in ("children", "all") for way in ways[::2]]
+    least = {}
+    for words, trial in by_protocol(record).items():
+        tested = trial["split"]["windows"]["test"]
+        least[words[0]] = min(tested, least.get(words[0], tested))
+    for name, names, cohort in (
+        ("same windows", ways, "12-lead"),
+        ("children", on_children, "children"),
+    ):
+        table = pd.DataFrame(record["tables"][name])
+        assert list(dict.fromkeys(table["name"])) == names
+        assert len(table) == 7 * len(names)
+        (windows,), (patients,), (classes,) = (
+            set(table[of]) for of in ("windows", "patients", "classes")
+        )
+        assert 0.9 * least[cohort] <= windows <= least[cohort]
+        assert (patients <= 39, 2 <= classes <= 7) == (True, True)
+
+
+def test_what_the_record_holds_makes_the_finding_and_the_kept_page(record, tmp_path):
+    table = pd.DataFrame(record["tables"]["same windows"])
+    first = table.iloc[0]
     told = findings.agcacl([record])
-    assert "Leipzig Heart Center, {tag}`twin`, 39 patients" in told
+    held = f"{first['windows']:,} windows of {first['patients']} patients and {first['classes']} "
+    assert f"Leipzig Heart Center, {{tag}}`twin`, {held}classes: models" in told
     assert "another dataset" not in told
+    values = table.set_index(["name", "metric"])["value"]
+    for way in ("at random", "patients apart"):
+        for metric in ("top1", "f1"):
+            assert f" {100 * values[way, metric]:.1f} (" in told
     shown = kept.fragment([record], tmp_path)
+    assert f"On the {first['windows']:,} windows that all three ways tested:" in shown
     assert "at random less patients apart" in shown
-    assert "The presence of electrograms alone." in shown
+    assert "The presence of electrograms alone. With *" in shown
+    assert "The whole loss over *CE*: top-1 accuracy" in shown
+    pictures = {path.name.removeprefix(f"agcacl-{record['key']}") for path in tmp_path.iterdir()}
+    assert pictures == {".svg", "-ways.svg", "-classes.svg", "-loss.svg"}
 
 
 def test_the_claims_stand_beside_it_without_a_verdict(record):
@@ -128,12 +184,13 @@ def test_what_a_reader_may_get_wrong_is_a_sentence(project):
     told = {
         ("--dataset", "mitdb"): "mitdb has no twin; give the folder of its recordings",
         ("--dataset", "zzu"): "dataset must be one of leipzig, mitdb, not 'zzu'.",
-        ("-p", "folds", "0"): "folds must be a whole number from 1 to 10, not '0'.",
+        ("-p", "folds", "0"): "folds must be a whole number from 2 to 10, not '0'.",
         (
             "-p",
             "terms",
             "focal",
         ): "terms must be a list, each once, of CE, balanced CE, CE + SupCon",
+        ("-p", "stretch", "5"): "stretch must be a number from 6 to 600, not '5'.",
         ("-p", "grouped", "perhaps"): "grouped must be true or false, not 'perhaps'.",
         ("--data", str(places.PROJECT / "book")): "is no Leipzig folder",
     }
