@@ -1,6 +1,7 @@
 """The reconstructed loss: cases solved by hand, loops in float64, gradients, what is absent."""
 
 import io
+from dataclasses import replace
 from itertools import permutations
 from math import exp, log, sqrt
 
@@ -289,7 +290,7 @@ def test_the_whole_is_the_sum_of_its_parts_after_the_ramp() -> None:
 
 
 def test_each_step_of_the_ablation_adds_one_thing() -> None:
-    found = {name: whole(terms)[1] for name, terms in ABLATION.items()}
+    found = {name: whole(terms)[1] for name, terms in {**ABLATION, "whole": Terms()}.items()}
     plain = found["CE"]
     assert plain["total"] == plain["cross_entropy"]
     on = {name: [part for part, value in row.items() if value] for name, row in found.items()}
@@ -297,11 +298,11 @@ def test_each_step_of_the_ablation_adds_one_thing() -> None:
     assert on["CE + SupCon"] == ["total", "cross_entropy", "supcon"]
     for name in ("CE + align", "+ phi", "+ psi"):
         assert on[name] == ["total", "cross_entropy", "align"]
-    assert on["+ separate"] == ["total", "cross_entropy", "align", "separate"]
-    assert ABLATION["+ separate"] == Terms()
+    assert on["whole"] == ["total", "cross_entropy", "align", "separate"]
+    assert replace(ABLATION["+ psi"], separate=0.1) == Terms()  # the step after it
     steps = [found[name]["align"] for name in ("CE + align", "+ phi", "+ psi")]
     assert len(set(steps)) == 3
-    assert steps[2] == found["+ separate"]["align"]
+    assert steps[2] == found["whole"]["align"]
     assert steps[2] > steps[1]  # psi weighs the rivals by 1 or more
 
 
