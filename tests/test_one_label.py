@@ -46,6 +46,13 @@ def written_out(truth, answers, weights, n_classes):
     return result
 
 
+def whole_alone(drawn, truth, weights):
+    """`drawn`, as written out, without the macro values of resamples that miss a class."""
+    held = [set(truth[of > 0]) == set(truth) for of in weights.T]
+    drawn[1:, -1, ~np.array(held)] = np.nan  # top1 is of windows, not of classes
+    return drawn
+
+
 @st.composite
 def small_cases(draw):
     n, n_classes = draw(st.integers(1, 12)), draw(st.integers(1, 4))
@@ -103,7 +110,7 @@ def test_the_interval_holds_the_middle_of_the_resamples():
     table = intervals(targets, scores, who, resamples=80, seed=2, level=0.9, labels=list("abcd"))
     weights = bootstrap.resample_weights(who, 80, seed=2)
     answers, truth = scores.argmax(axis=1), targets.argmax(axis=1)
-    drawn = written_out(truth, answers, weights, 4)
+    drawn = whole_alone(written_out(truth, answers, weights, 4), truth, weights)
     value = written_out(truth, answers, np.ones((150, 1), dtype=int), 4)[:, :, 0]
     assert table.index[:5].tolist() == [("top1", name) for name in [*"abcd", "macro"]]
     own = table.iloc[: 5 * len(METRICS)]
@@ -113,7 +120,10 @@ def test_the_interval_holds_the_middle_of_the_resamples():
         assert row.n_defined == len(kept)
         ends = np.quantile(kept, [0.05, 0.95]) if len(kept) else (np.nan, np.nan)
         np.testing.assert_allclose([row.low, row.high], ends)
-    assert 0 < own.loc[("f1", "d"), "n_defined"] < 80  # the rare class is missing now and then
+    defined = own["n_defined"]
+    assert 0 < defined[("f1", "d")] < 80  # the rare class is missing now and then
+    assert defined[("f1", "macro")] == defined[("f1", "d")]
+    assert defined[("top1", "macro")] == 80
     assert own["positives"].loc["recall"].tolist() == [*targets.sum(axis=0), 150]
 
 
@@ -139,7 +149,11 @@ def test_a_class_without_a_window_is_left_out_of_every_mean():
     assert table.loc[("precision", "macro"), "value"] == 1
     assert table.loc[("f1", "2"), ["value", "low", "high"]].isna().all()
     assert table.loc[("f1", "2"), "n_defined"] == 0
-    assert table.loc[("f1", "macro"), "n_defined"] == 40
+    # A class that nobody has is not asked of a resample; the two others are, by four patients.
+    drawn = bootstrap.draws(4, 40, seed=0)
+    both = drawn[:2].any(axis=0) & drawn[2:].any(axis=0)
+    assert table.loc[("f1", "macro"), "n_defined"] == both.sum() < 40
+    assert table.loc[("top1", "macro"), "n_defined"] == 40
     alone = intervals(targets, scores, ["x"] * 4, resamples=40)
     assert alone[["low", "high"]].isna().all(axis=None)
     assert (alone["n_defined"] == 0).all()
@@ -160,6 +174,66 @@ def test_a_difference_draws_the_same_patients_for_both():
         expected = (*value[m], *np.quantile(drawn[m], [0.025, 0.975]))
         assert difference(targets, first, second, who, metric, 60) == pytest.approx(expected)
     assert np.isnan(difference(targets, first, second, np.zeros(200), "top1")[1:]).all()
+
+
+def of_single_patients(rare=10, patients=20):
+    """Each patient has five windows of class 0 and four of class 1, which are mistaken for each
+    other in some patients more than in others. `rare` of them have one of a class of their own
+    beside these, which is answered with class 0, so that its F1 is 0."""
+    kind = np.tile([0, 0, 0, 0, 0, 1, 1, 1, 1, 0], (patients, 1))
+    kind[:rare, 9] = 2 + np.arange(rare)
+    answers = kind.copy()
+    answers[:rare, 9] = 0
+    wrong = np.random.default_rng(3).random((patients, 9)) < np.linspace(0, 0.8, patients)[:, None]
+    wrong = np.random.default_rng(4).permutation(wrong)  # not those of the rare classes alone
+    answers[:, :9] ^= wrong
+    return kind.ravel(), answers.ravel(), np.repeat(np.arange(patients), 10)
+
+
+def test_an_interval_of_a_macro_value_holds_it_where_classes_are_of_one_patient_each():
+    truth, answers, who = of_single_patients()
+    targets, given = np.eye(12, dtype=bool)[truth], np.eye(12)[answers]
+    weights = bootstrap.resample_weights(who, 3000, seed=0)
+    each = scores_of(confusion(targets, answers, weights))  # macro over what a resample holds
+    table = intervals(targets, given, who, resamples=3000)
+    every = np.array([len(set(truth[of > 0])) == 12 for of in weights.T])
+    for metric in METRICS[1:]:
+        row, old = table.loc[(metric, "macro")], each[METRICS.index(metric), -1]
+        assert row["n_defined"] == every.sum()
+        assert 5 < row["n_defined"] < 100
+        assert row["low"] < row["value"] < row["high"]
+        assert np.quantile(old, 0.025) > row["value"]  # it was all above
+        np.testing.assert_allclose(row[["low", "high"]], np.quantile(old[every], [0.025, 0.975]))
+    assert table.loc[("top1", "macro"), "n_defined"] == 3000
+    rare = table.loc[("f1", "2"), ["value", "low", "high", "n_defined"]]  # a class as before
+    assert rare.tolist() == [0, 0, 0, (weights[0] > 0).sum()]
+
+
+def test_where_no_resample_holds_every_class_a_macro_value_has_no_interval():
+    truth, answers, who = of_single_patients(rare=20)
+    table = intervals(np.eye(22, dtype=bool)[truth], np.eye(22)[answers], who, resamples=50)
+    for metric in METRICS[1:]:
+        row = table.loc[(metric, "macro")]
+        assert np.isfinite(row["value"])
+        assert row[["low", "high"]].isna().all()
+        assert row["n_defined"] == 0
+    found = difference(np.eye(22, dtype=bool)[truth], truth, answers, who, "f1", 50)
+    assert found[0] > 0.9
+    assert np.isnan(found[1:]).all()
+
+
+def test_a_difference_is_of_the_resamples_that_hold_every_class():
+    truth, answers, who = of_single_patients(rare=4)
+    better = np.where(truth == 2, truth, answers)  # one rare class is found
+    targets = np.eye(6, dtype=bool)[truth]
+    weights = bootstrap.resample_weights(who, 80, seed=0)
+    two = [written_out(truth, of, weights, 6) for of in (better, answers)]
+    drawn = np.subtract(*(whole_alone(of, truth, weights)[:, -1] for of in two))
+    for metric, values in zip(METRICS, drawn, strict=True):
+        kept = values[np.isfinite(values)]
+        assert len(kept) == 80 if metric == "top1" else 8 < len(kept) < 40
+        _, *ends = difference(targets, better, answers, who, metric, 80)
+        assert ends == pytest.approx(np.quantile(kept, [0.025, 0.975]))
 
 
 def single(skill, seed):
