@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from pecg_utils.data import open_dataset, splits
+from pecg_utils.data.blocks import Blocks
 from pecg_utils.data.splits import Split
 from pecg_utils.errors import PecgError
 
@@ -381,6 +382,24 @@ def test_one_split_is_the_one_that_is_made(by: str) -> None:
     table, labels = divided()
     (split,) = splits.of(table, labels, by, 3, 1)
     assert split.fingerprint == splits.make(table, labels, by, 3).fingerprint
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_split_by_block_has_the_stretches_that_are_asked_for(count: int) -> None:
+    table, labels = divided()
+    start = np.arange(len(table)) * 14.0
+    table = table.assign(record="R", start=start, end=start + 2)
+    found = splits.of(table, labels, "block", 3, count, Blocks(42.0, 7.0))
+    stretch = start // 42
+    for split in found:
+        assert split.gap == 7.0
+        assert not (split.side == splits.NOWHERE).any()  # 12 s from a window to the next one
+        assert pd.Series(split.side).groupby(stretch).nunique().eq(1).all()
+        assert (np.diff(split.side)[np.diff(stretch) > 0] != 0).any()
+    usual = splits.of(table, labels, "block", 3, count)
+    assert {split.gap for split in usual} == {10.0}
+    made = splits.make(table, labels, "block", 3, Blocks(42.0, 7.0)).fingerprint
+    assert (found[0].fingerprint == made) == (count == 1)
 
 
 @pytest.mark.parametrize(("by", "count"), [("record", 3), ("proxy", 2), ("site", 2), ("site", 1)])

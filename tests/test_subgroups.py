@@ -133,6 +133,19 @@ def test_a_difference_is_of_the_same_recordings_and_draws_the_same_patients():
     assert alike[2] - alike[1] < 0.5 * (own["high"] - own["low"])
 
 
+def test_rows_that_all_tested_are_of_the_same_windows_in_one_order():
+    some = outcome(0.2, np.arange(60, 200, 2)[::-1], seed=2)
+    three = [GOOD, POOR, some]
+    found = subgroups.tested_by_all(three)
+    names = [o.about["record"].iloc[rows].tolist() for o, rows in zip(three, found, strict=True)]
+    assert names[0] == names[1] == names[2]
+    assert sorted(names[0]) == sorted(f"R{i}" for i in range(60, 180, 2))
+    (alone,) = subgroups.tested_by_all([some])
+    assert sorted(alone) == list(range(70))
+    moved = dataclasses.replace(GOOD, about=GOOD.about.assign(start=1.0))  # other windows
+    assert [len(rows) for rows in subgroups.tested_by_all([moved, GOOD])] == [0, 0]
+
+
 def test_parts_are_named_by_what_was_changed_and_counted():
     stem = dataclasses.replace(PLAN, changes=(("depth", 0), ("pool", "mean")))
     short = dataclasses.replace(PLAN, windows="windows of 10 s")

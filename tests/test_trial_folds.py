@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import made_pairs
 import numpy as np
 import pandas as pd
 import pytest
@@ -162,6 +163,41 @@ def test_models_that_are_taught_alike_see_equally_many_of_their_own_side(tmp_pat
     assert min(len(split.rows("train")) for split in whole) == alike[0].most
     single = dataclasses.replace(PATIENT, split="site", folds=1)
     assert taught_alike(windows, [single], TRAINING.seed) == [single]
+
+
+def test_cohorts_are_taught_alike_each_of_its_own_windows():
+    whole = of_sites()
+    keep = np.arange(len(whole)) % 4 != 0
+    table = whole.table[keep].reset_index(drop=True)
+    part = dataclasses.replace(
+        whole, table=table, labels=whole.labels[keep], steps=whole.steps[keep], key="fewer"
+    )
+    wide = dataclasses.replace(PATIENT, split="proxy", folds=3)
+    narrow = dataclasses.replace(wide, cohort="fewer")
+    split = splits.several(part.table, part.labels, "proxy", 1, 3)
+    least = min(len(one.rows("train")) for one in split)
+    cohorts = {wide.cohort: whole, "fewer": part}
+    one, other = taught_alike(cohorts, [wide, narrow], 1)
+    assert one == dataclasses.replace(wide, most=least)
+    assert other in (narrow, dataclasses.replace(narrow, most=least))
+    assert taught_alike(whole, [wide], 1)[0].most != least
+    few = dataclasses.replace(wide, most=20)  # a bound that is there already counts
+    assert [p.most for p in taught_alike(cohorts, [few, narrow], 1)] == [20, 20]
+    with pytest.raises(KeyError, match="fewer"):
+        taught_alike({wide.cohort: whole}, [wide, narrow], 1)
+
+
+def test_a_stretch_divides_as_long_as_it_is_and_models_are_taught_alike_with_it():
+    """Each patient's 12 windows begin 9 s apart: stretches of 108 s are the patients themselves."""
+    pairs = made_pairs.made_up()
+    usual = dataclasses.replace(made_pairs.PATIENT, split="block")
+    long, short = (dataclasses.replace(usual, stretch=of) for of in (108.0, 18.0))
+    (split,) = long.divide(pairs.table, pairs.labels, 0)
+    assert pd.Series(split.side).groupby(pairs.table["patient"]).nunique().eq(1).all()
+    assert split.gap == 18.0
+    sizes = [len(of.divide(pairs.table, pairs.labels, 0)[0].rows("train")) for of in (short, usual)]
+    assert sizes[1] < sizes[0] / 1.02  # a gap of 3 s takes no window, one of 10 s one a seam
+    assert [p.most for p in taught_alike(pairs, [short, usual], 0)] == [sizes[1], None]
 
 
 @pytest.mark.parametrize(("sizes", "most"), [((100, 102), None), ((100, 103), 100)])
