@@ -67,25 +67,29 @@ ALL = {
     "second": outcome("FEDCB", "cbbab"),
     "third": outcome("CAEDF", "aabbc"),
 }
-SHARED = shared_windows.on_shared(ALL, 30)
 
 
-def test_only_windows_that_all_tested_are_left_in_one_order():
-    assert list(SHARED) == ["first", "second", "third"]
-    for found in SHARED.values():
+@pytest.fixture(scope="module")
+def shared() -> dict[str, Outcome]:
+    return shared_windows.on_shared(ALL, 30)
+
+
+def test_only_windows_that_all_tested_are_left_in_one_order(shared):
+    assert list(shared) == ["first", "second", "third"]
+    for found in shared.values():
         assert found.about["record"].tolist() == ["R2", "R3", "R3"]  # C, D, E
         assert found.about["start"].tolist() == [0, 0, 2]
         assert found.about.index.tolist() == [0, 1, 2]
         assert found.targets.argmax(axis=1).tolist() == [0, 1, 1]
-    answers = {name: found.answers.argmax(axis=1).tolist() for name, found in SHARED.items()}
+    answers = {name: found.answers.argmax(axis=1).tolist() for name, found in shared.items()}
     assert answers == {"first": [1, 1, 0], "second": [0, 1, 1], "third": [0, 1, 1]}
     for name, places in (("first", [2, 3, 4]), ("second", [3, 2, 1]), ("third", [0, 3, 2])):
-        np.testing.assert_array_equal(SHARED[name].probabilities, ALL[name].probabilities[places])
-    assert SHARED["first"].about["model"].tolist() == [0, 1, 1]
+        np.testing.assert_array_equal(shared[name].probabilities, ALL[name].probabilities[places])
+    assert shared["first"].about["model"].tolist() == [0, 1, 1]
 
 
-def test_the_scores_are_those_of_the_windows_that_are_left():
-    first, second = SHARED["first"], SHARED["second"]
+def test_the_scores_are_those_of_the_windows_that_are_left(shared):
+    first, second = shared["first"], shared["second"]
     assert first.value("top1")["value"] == pytest.approx(1 / 3)
     assert second.value("top1")["value"] == 1
     # Class a: none of one found, one false. Class b: one of two found, one false. c is of nobody.
@@ -98,7 +102,7 @@ def test_the_scores_are_those_of_the_windows_that_are_left():
     assert np.isnan(first.value("auroc")["value"])
     assert second.value("auroc")["value"] == 1
     who = first.about["patient"]
-    for found in (second, SHARED["third"]):
+    for found in (second, shared["third"]):
         expected = one_label.intervals(
             found.targets, found.probabilities, who, resamples=30, labels=CLASSES
         )
@@ -107,10 +111,10 @@ def test_the_scores_are_those_of_the_windows_that_are_left():
     assert first.one_label
 
 
-def test_all_else_is_as_it_was_and_nothing_is_changed_in_place():
+def test_all_else_is_as_it_was_and_nothing_is_changed_in_place(shared):
     before = outcome("ABCDE", "abbba", "01011")
     for name in ("protocol", "kind", "classes", "facts", "curves", "folds", "folder"):
-        assert getattr(SHARED["first"], name) is getattr(ALL["first"], name)
+        assert getattr(shared["first"], name) is getattr(ALL["first"], name)
     assert len(ALL["first"].about) == 5
     assert ALL["first"].scores.equals(before.scores)
     np.testing.assert_array_equal(ALL["first"].targets, before.targets)
@@ -133,8 +137,8 @@ def test_the_difference_on_shared_windows_is_that_of_their_values():
         assert value == pytest.approx(second - first)
 
 
-def test_rows_are_of_macro_values_with_how_many_these_are_of():
-    table = shared_windows.rows(ALL | {"shared": SHARED["second"]})
+def test_rows_are_of_macro_values_with_how_many_these_are_of(shared):
+    table = shared_windows.rows(ALL | {"shared": shared["second"]})
     columns = ["name", "metric", "label", "value", "low", "high", "windows", "patients", "classes"]
     assert list(table.columns) == columns
     metrics = [*one_label.METRICS, "auroc", "average_precision"]
@@ -151,6 +155,6 @@ def test_rows_are_of_macro_values_with_how_many_these_are_of():
     }
     assert (found.xs("nunique", axis=1, level=1) == 1).all(axis=None)
     for row in table.itertuples():
-        of = ALL[row.name] if row.name in ALL else SHARED["second"]
+        of = ALL[row.name] if row.name in ALL else shared["second"]
         expected = of.value(row.metric)[["value", "low", "high"]].astype(float)
         np.testing.assert_array_equal([row.value, row.low, row.high], expected)
