@@ -139,7 +139,9 @@ def _by_class(record: dict[str, Any], folder: Path) -> list[str]:
         and trial["protocol"]["cohort"] != "children"
         and not any(trial["protocol"][name] for name in ("changes", "windows", "loss", "repeat"))
     ]
-    rows = ledger.rows(trials)
+    least = sorted(trials, key=lambda trial: trial["protocol"]["most"] or float("inf"))
+    of_way = {trial["protocol"]["split"]: trial for trial in reversed(least)}  # taught alike
+    rows = ledger.rows([of_way[way] for way in ways if way in of_way])
     names = {label: label for label in rows["label"].unique()}
     alt = f"F1 by class and way of dividing, of {title(record)}"
     return [

@@ -47,7 +47,7 @@ def alone(outcome: Outcome, pairs: Pairs, resamples: int = 1000, draws: int = 20
     scores[["lot", "lot_high", "beaten"]] = np.nan
     if draws:
         lots = _by_lot(outcome, pairs, draws)  # (draws,)
-        beaten = float((lots >= scores.loc[row, "value"].iloc[0]).mean())
+        beaten = float((lots >= scores.loc[row, "value"].iloc[0] - 1e-9).mean())  # ties count
         scores.loc[row, ["lot", "lot_high", "beaten"]] = [*np.quantile(lots, [0.5, 0.95]), beaten]
     return scores
 

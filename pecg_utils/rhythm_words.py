@@ -47,8 +47,9 @@ def left_out(pairs: Pairs) -> "Markdown":
         return markdown("Nothing of the recordings that are read is left out but what is named.")
     minutes = table.groupby("reason")["seconds"].sum().sort_values(ascending=False) / 60
     inside = (pairs.table["end"] - pairs.table["start"]).groupby(pairs.table["rhythm"]).sum()
-    outside = table.groupby("rhythm")["seconds"].sum().reindex(inside.index).fillna(0)
-    lost = (outside / (inside + outside)).sort_values(ascending=False)
+    outside = table[table["rhythm"] != ""].groupby("rhythm")["seconds"].sum()
+    every = inside.add(outside, fill_value=0.0)
+    lost = (outside.reindex(every.index).fillna(0) / every).sort_values(ascending=False)
     listed = "; ".join(f"{reason} {spent:.1f}" for reason, spent in minutes.items())
     most = ", ".join(f"{share:.0%} of {name}" for name, share in lost.head(3).items())
     return markdown(
@@ -67,7 +68,8 @@ def by_time(outcome: Outcome, pairs: Pairs) -> "Markdown":
     share = float(np.concatenate(known).mean())
     return markdown(
         f"Of the windows that the split by time tests, {share:.0%} are of patients who were taught "
-        "at other times. The rest are of recordings too short to be on two sides."
+        "at other times. The rest are of patients of whom nothing was taught by that model, as of "
+        "recordings too short to be on two sides."
     )
 
 
@@ -152,7 +154,9 @@ def gain(rows: pd.DataFrame, metrics: Sequence[str] = ("top1", "f1")) -> "Markdo
                 f"{100 * found.spread:.1f} points apart"
             )
         zero = "the interval of the difference holds 0"
-        if found.shown:
+        if not rows["gain_low"].notna().any():
+            zero = "too few patients for an interval"
+        elif found.shown:
             zero = f"the interval of the difference leaves 0 out in {found.shown} of {found.seeds}"
         said.append(f"{words}; {zero})")
     return markdown(f"The whole loss over *{rows['terms'].iloc[0]}*: " + "; ".join(said) + ".")
@@ -162,6 +166,8 @@ def separation(first: Embedded, last: Embedded, names: tuple[str, str]) -> "Mark
     """How far apart the classes lie in two embeddings: the silhouette, from -1 to 1."""
     from sklearn.metrics import silhouette_score
 
+    if len(np.unique(first.labels)) < 2:
+        return markdown("These windows are of one class alone, so that nothing lies apart.")
     values = [silhouette_score(of.z, of.labels, metric="cosine") for of in (first, last)]
     return markdown(
         f"Mean silhouette, 1 where each window is nearest to its own class and 0 where classes "

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from made_pairs import EACH, PATIENT, PATIENTS, TINY, made_up, tried
+from sklearn.metrics import roc_auc_score
 
 from pecg_utils import asked, contrastive, lessons, presence, trial
 from pecg_utils.data import splits
@@ -263,6 +264,105 @@ def test_layouts_by_lot_are_what_layouts_of_no_meaning_reach():
     for row in found.values():
         assert abs(row.lot - 0.5) < 0.2
         assert row.lot < row.lot_high < 1
+
+
+def of_patients(layouts):
+    """Made-up pairs where a class is the patient's own, and so is a row of `layouts` (P, K)."""
+    pairs = made_up()
+    kinds = np.arange(PATIENTS) % 3
+    labels, mask = (np.repeat(of, EACH, axis=0) for of in (np.eye(3, dtype=bool)[kinds], layouts))
+    return dataclasses.replace(pairs, labels=labels, mask=mask)
+
+
+def lots(scores):
+    """value, lot, lot_high and beaten of the macro AUROC."""
+    row = scores[(scores["metric"] == "auroc") & (scores["label"] == "macro")].iloc[0]
+    return row[["value", "lot", "lot_high", "beaten"]].tolist()
+
+
+@pytest.mark.parametrize("folds", [1, 3])
+def test_a_layout_that_tells_a_patients_class_beats_layouts_dealt_by_lot(folds):
+    pairs = of_patients(np.eye(3, dtype=bool)[np.arange(PATIENTS) % 3])
+    value, lot, high, beaten = lots(presence.alone(untrained(pairs, folds), pairs, 20, draws=40))
+    assert value == 1
+    assert beaten == 0
+    assert 0.3 < lot < 0.7
+    assert lot < high < 1
+
+
+def test_a_layout_of_no_meaning_does_not_beat_lots():
+    generator = np.random.default_rng(7)
+    ranks = []
+    for _ in range(6):
+        pairs = of_patients(generator.random((PATIENTS, 3)) < 0.5)
+        value, lot, high, beaten = lots(presence.alone(untrained(pairs, 3), pairs, 20, draws=40))
+        assert (beaten < 0.05) == (value > high)
+        assert lot <= high
+        ranks.append(beaten)
+    assert 0.2 < np.mean(ranks) < 0.8  # as one draw more among the lots
+    assert sum(rank > 0.05 for rank in ranks) >= 5
+
+
+def test_a_layout_of_each_patients_own_tells_the_patient_and_so_do_lots():
+    """By window all is told, for the layout names a patient whose class was taught: lots do too."""
+    bits = (np.arange(PATIENTS)[:, None] >> np.arange(5)) % 2 == 1  # (P, 5), no two alike
+    pairs = of_patients(bits)
+    by_window = dataclasses.replace(PATIENT, split="window")
+    found = presence.alone(untrained(pairs, 2, by_window), pairs, 20, draws=10)
+    assert lots(found) == [1, 1, 1, 1]
+
+
+def test_lots_are_the_scores_of_layouts_dealt_among_the_patients(monkeypatch):
+    """By scikit-learn; and the masks that were taught, one layout a patient, each dealt once."""
+    generator = np.random.default_rng(8)
+    layouts = generator.random((PATIENTS, 6)) < 0.5
+    pairs = of_patients(layouts)
+    pairs.labels[generator.random(len(pairs)) < 0.3] = [True, False, False]
+    outcome = untrained(pairs, 2)
+    seen, shares = [], presence._shares
+
+    def spied(outcome, pairs, mask):
+        seen.append((mask, shares(outcome, pairs, mask)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(presence, "_shares", spied)
+    value, lot, high, beaten = lots(presence.alone(outcome, pairs, 20, draws=15))
+    (own, _), *dealt = seen
+    np.testing.assert_array_equal(own, pairs.mask)
+    assert len(dealt) == 15
+    areas = []
+    for mask, given in dealt:
+        of_each = mask.reshape(PATIENTS, EACH, 6)
+        assert (of_each == of_each[:, :1]).all()
+        assert sorted(of_each[:, 0].tolist()) == sorted(layouts.tolist())
+        areas.append(np.mean([area_within(outcome, given, c) for c in range(3)]))
+    assert len({mask.tobytes() for mask, _ in dealt}) == 15
+    expected = [*np.quantile(areas, [0.5, 0.95]), np.mean(np.array(areas) >= value)]
+    np.testing.assert_allclose([lot, high, beaten], expected)
+
+
+def area_within(outcome, given, c):
+    """The AUROC of a class, where only windows of one fold are ranked."""
+    right = pairs = 0.0
+    for fold in (0, 1):
+        of = (outcome.about["model"] == fold).to_numpy()
+        truth = outcome.targets[of, c]
+        count = truth.sum() * (~truth).sum()
+        right += count * roc_auc_score(truth, given[of, c])
+        pairs += count
+    return right / pairs
+
+
+def test_no_draws_leave_the_lots_out_and_all_else_as_it_is(monkeypatch):
+    pairs = of_patients(np.eye(3, dtype=bool)[np.arange(PATIENTS) % 3])
+    outcome = untrained(pairs)
+    with_lots = presence.alone(outcome, pairs, 20, draws=3)
+    monkeypatch.setattr(presence, "_by_lot", None)
+    without = presence.alone(outcome, pairs, 20, draws=0)
+    columns = ["lot", "lot_high", "beaten"]
+    assert list(without.columns) == list(with_lots.columns)
+    assert without[columns].isna().all(axis=None)
+    assert without.drop(columns=columns).equals(with_lots.drop(columns=columns))
 
 
 def test_a_class_that_presence_was_not_taught_has_no_share(monkeypatch):

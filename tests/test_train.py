@@ -250,13 +250,47 @@ def test_of_equally_good_epochs_the_first_is_kept(tmp_path, monkeypatch):
     assert fit(network(), *sides(), SHORT, tmp_path).best_epoch == 2
 
 
-def test_the_last_epoch_is_kept_where_that_is_asked(tmp_path, monkeypatch):
-    f1 = iter([0.1, 0.4, 0.4, 0.2] * 2)
-    monkeypatch.setattr(objectives.ManyLabels, "score", lambda *_: next(f1))
-    last = fit(network(), *sides(), dataclasses.replace(SHORT, last=True), tmp_path)
-    assert last.best_epoch == 4
-    assert [row["validation_f1"] for row in last.curves] == [0.1, 0.4, 0.4, 0.2]
-    assert not equal(last, fit(network(), *sides(), SHORT, tmp_path))
+def test_the_last_epoch_is_kept_where_it_is_asked_for_whatever_its_score(tmp_path, monkeypatch):
+    of_epochs, model = [], network()
+    scores = [0.1, 0.9, 0.4, 0.2]
+
+    def score(*_):
+        of_epochs.append({name: value.clone() for name, value in model.state_dict().items()})
+        return scores[len(of_epochs) - 1]
+
+    monkeypatch.setattr(objectives.ManyLabels, "score", score)
+    fitted = fit(model, *sides(), dataclasses.replace(SHORT, last=True), tmp_path / "last")
+    assert fitted.best_epoch == 4
+    assert [row["validation_f1"] for row in fitted.curves] == scores  # it is looked at
+    found = fitted.model.state_dict()
+    assert all(torch.equal(value, of_epochs[3][name]) for name, value in found.items())
+    assert not torch.equal(found["0.weight"], of_epochs[1]["0.weight"])
+    of_epochs.clear()
+    model = network()
+    best = fit(model, *sides(), SHORT, tmp_path / "best")  # and otherwise the best one
+    assert best.best_epoch == 2
+    assert torch.equal(best.model.state_dict()["0.weight"], of_epochs[1]["0.weight"])
+
+
+def test_the_last_epoch_is_kept_by_a_run_that_was_stopped_too(tmp_path, monkeypatch):
+    how = dataclasses.replace(SHORT, last=True, epochs=3)
+    monkeypatch.setattr(objectives.ManyLabels, "score", lambda *_: float("nan"))
+    never = fit(network(), *sides(), how, tmp_path / "never")
+    monkeypatch.setattr(train, "_SAVE_EVERY", 0.0)
+    one = train._one_epoch
+
+    def stop(*given):
+        if given[-1] == 2:
+            raise Stopped
+        return one(*given)
+
+    monkeypatch.setattr(train, "_one_epoch", stop)
+    with pytest.raises(Stopped):
+        fit(network(), *sides(), how, tmp_path / "stopped")
+    monkeypatch.setattr(train, "_one_epoch", one)
+    resumed = fit(network(), *sides(), how, tmp_path / "stopped")
+    assert (resumed.best_epoch, never.best_epoch) == (3, 3)
+    assert equal(resumed, never)
 
 
 def test_every_epoch_has_an_order_of_its_own_and_no_batch_of_one_window(tmp_path, monkeypatch):

@@ -236,6 +236,10 @@ def test_a_protocols_name_tells_it_apart():
         for k, v in other.items()
     ]
     assert len({PATIENT.name, block.name, *names}) == 16
+    assert names[-1] == f"{block.name} of 20 s"
+    crossed = dataclasses.replace(block, folds=3, stretch=12.5)
+    assert "3-fold by block of 12.5 s" in crossed.name
+    assert dataclasses.replace(PATIENT, stretch=20.0).name == PATIENT.name
 
 
 def test_the_chapters_plans_name_every_trial_once():
