@@ -117,8 +117,10 @@ def test_the_record_holds_its_tables(record):
         "both signals less the ECG alone",
         "both signals less the second alone",
         "both signals less the second taken away",
+        "children: at random less patients apart",
+        "all: at random less patients apart",
     ]
-    assert rows.tolist() == [["top1", "f1", "auroc"]] * 6
+    assert rows.tolist() == [["top1", "f1", "auroc"]] * 8
     terms = held["ablation"].set_index(["terms", "metric"])
     assert terms.index.tolist() == [(of, m) for of in ("CE", "whole") for m in ("top1", "f1")]
     assert (terms.loc["CE", ["gain", "gain_low", "gain_high"]] == 0).all(axis=None)
