@@ -1,8 +1,8 @@
 """The chapter on CNN-ECG-Mamba, run whole at the smoke profile, and what it leaves."""
 
-import base64
 import json
 
+import pages
 import pytest
 from test_run import Project, said
 
@@ -29,26 +29,11 @@ def page(project, record):
 
 
 def test_every_cell_ran_without_a_warning(page):
-    for cell in page:
-        if cell["cell_type"] != "code":
-            continue
-        assert cell["execution_count"]
-        streams = [o for o in cell["outputs"] if o["output_type"] in ("stream", "error")]
-        drawn = [p for o in streams for p in "".join(o["text"]).split("\r") if p.strip()]
-        assert not [p for p in drawn if "%|" not in p or "\n" in p]  # a slow machine shows bars
+    pages.ran_quietly(page)
 
 
 def test_every_picture_is_there_and_described(page):
-    described = [c for c in page if "image" in c["metadata"].get("mystnb", {})]
-    assert len(described) >= 17
-    for cell in page:
-        pictures = [o["data"] for o in cell.get("outputs", ()) if "image/png" in o.get("data", {})]
-        if cell in described:
-            (picture,) = pictures
-            assert len(base64.b64decode(picture["image/png"])) > 5000
-            assert len(cell["metadata"]["mystnb"]["image"]["alt"]) > 40
-        else:
-            assert not pictures
+    pages.pictured(page, 17)
 
 
 def test_the_record_holds_every_protocol_with_the_challenge_score(record):

@@ -1,0 +1,28 @@
+"""What every executed chapter is held to."""
+
+import base64
+
+
+def ran_quietly(page):
+    """Every code cell ran, and printed nothing but the progress bars of a slow machine."""
+    for cell in page:
+        if cell["cell_type"] != "code":
+            continue
+        assert cell["execution_count"]
+        streams = [o for o in cell["outputs"] if o["output_type"] in ("stream", "error")]
+        drawn = [p for o in streams for p in "".join(o["text"]).split("\r") if p.strip()]
+        assert not [p for p in drawn if "%|" not in p or "\n" in p]
+
+
+def pictured(page, least):
+    """Every picture is there and described in words; there are at least so many."""
+    described = [c for c in page if "image" in c["metadata"].get("mystnb", {})]
+    assert len(described) >= least
+    for cell in page:
+        pictures = [o["data"] for o in cell.get("outputs", ()) if "image/png" in o.get("data", {})]
+        if cell in described:
+            (picture,) = pictures
+            assert len(base64.b64decode(picture["image/png"])) > 5000
+            assert len(cell["metadata"]["mystnb"]["image"]["alt"]) > 40
+        else:
+            assert not pictures
