@@ -118,7 +118,7 @@ def test_the_record_holds_its_tables(record):
 
 def test_the_ways_are_compared_on_the_same_windows(record):
     ways = ["at random", "by time", "patients apart"]
-    on_children = [f"taught {whom}, {way}" for whom in ("children", "all") for way in ways[::2]]
+    on_children = [f"{whom}, {way}" for whom in ("children", "all") for way in ways[::2]]
     least = {}
     for words, trial in by_protocol(record).items():
         tested = trial["split"]["windows"]["test"]

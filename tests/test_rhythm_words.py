@@ -126,7 +126,8 @@ def test_of_a_split_by_time_it_is_told_how_much_is_of_patients_who_were_taught()
     said = rhythm_words.by_time(folds_of(first, second), pairs).data
     assert said == (  # 2 of 3 and 3 of 5
         "Of the windows that the split by time tests, 62% are of patients who were taught at other "
-        "times. The rest are of recordings too short to be on two sides."
+        "times. The rest are of patients of whom nothing was taught by that model, as of "
+        "recordings too short to be on two sides."
     )
     assert "tests, 67% are" in rhythm_words.by_time(folds_of(first), pairs).data
 
