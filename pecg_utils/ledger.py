@@ -159,6 +159,18 @@ class Run:
             outcomes.append(outcome)
         return outcomes
 
+    def more(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
+        """Put rows into the table `name` of the record, in place of those of the same names.
+
+        table: with the column name. Gives it back.
+        """
+        if (before := self.tables.get(name)) is not None:
+            kept = before[~before["name"].isin(table["name"])]
+            self.tables[name] = pd.concat([kept, table], ignore_index=True)
+        else:
+            self.tables[name] = table
+        return table
+
     def also(self, outcome: Outcome) -> Outcome:
         """Put an outcome that came of asking trained models again into the record."""
         self._outcomes[outcome.protocol.name] = outcome

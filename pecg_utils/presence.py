@@ -7,6 +7,8 @@ patients, each with one layout, a layout always tells something of the few who h
 layouts are dealt to the patients by lot, many times. All of it is *ours*.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -50,6 +52,12 @@ def alone(outcome: Outcome, pairs: Pairs, resamples: int = 1000, draws: int = 20
         beaten = float((lots >= scores.loc[row, "value"].iloc[0] - 1e-9).mean())  # ties count
         scores.loc[row, ["lot", "lot_high", "beaten"]] = [*np.quantile(lots, [0.5, 0.95]), beaten]
     return scores
+
+
+def table(outcomes: Sequence[Outcome], pairs: Pairs, resamples: int = 1000) -> pd.DataFrame:
+    """The macro scores of the mask alone with the sides of each outcome, as `alone` gives them."""
+    every = pd.concat([alone(outcome, pairs, resamples) for outcome in outcomes])
+    return every[every["label"] == "macro"].reset_index(drop=True)
 
 
 def _by_lot(outcome: Outcome, pairs: Pairs, draws: int) -> Floats:

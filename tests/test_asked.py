@@ -388,3 +388,15 @@ def test_a_model_of_permuted_labels_is_asked_for_what_it_was_taught(tmp_path, by
 
 def rows_of(outcome):
     return np.concatenate([fold.sides["test"] for fold in outcome.folds])
+
+
+def test_the_table_of_presence_has_the_macro_scores_with_the_sides_of_each(monkeypatch):
+    pairs = made_up()
+    each = [untrained(pairs, folds) for folds in (1, 3)]
+    alone = presence.alone
+    monkeypatch.setattr(presence, "alone", lambda *given: alone(*given, draws=0))
+    found = presence.table(each, pairs, 20)
+    assert set(found["label"]) == {"macro"}
+    areas = [value(alone(of, pairs, 20, draws=0), "auroc") for of in each]
+    assert found.loc[found["metric"] == "auroc", "value"].tolist() == areas
+    assert len(found) == 2 * 7

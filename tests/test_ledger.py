@@ -7,6 +7,7 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from made_pairs import PATIENT as OF_PAIRS
@@ -311,3 +312,13 @@ def test_models_that_are_asked_again_are_in_the_record_and_were_trained_once(beg
     other = dataclasses.replace(trained, folder=tmp_path / "b", facts={**trained.facts})
     run._outcomes["b"] = dataclasses.replace(other, protocol=PATIENT)
     assert run.record()["training_seconds"] == 25
+
+
+def test_more_rows_of_a_table_follow_and_a_cell_run_twice_adds_none(begun):
+    run = begun()
+    first, second = (pd.DataFrame({"name": [of, of], "value": [1.0, 2.0]}) for of in "ab")
+    assert run.more("distances", first) is first
+    run.more("distances", second)
+    run.more("distances", first)
+    held = run.record()["tables"]["distances"]
+    assert held == {"name": ["b", "b", "a", "a"], "value": [1.0, 2.0, 1.0, 2.0]}
