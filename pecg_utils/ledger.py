@@ -21,13 +21,13 @@ import pandas as pd
 
 from pecg_utils import chapters, files, keys, machine, places, progress
 from pecg_utils.chapters.sizes import SIZES
-from pecg_utils.data import pairs
+from pecg_utils.data import open_dataset, pairs
 from pecg_utils.data.pairs import Pairs
 from pecg_utils.data.recording import UNKNOWN, Dataset, people
-from pecg_utils.data.windows import Settings, Windows, prepare
+from pecg_utils.data.windows import Settings, Windows, data_fingerprint, prepare
 from pecg_utils.errors import PecgError
 from pecg_utils.protocol import Protocol
-from pecg_utils.sources import Sources, open_sources
+from pecg_utils.sources import Sources, open_sources, twin
 from pecg_utils.trial import Outcome, carry_out, judge
 
 
@@ -75,6 +75,7 @@ class Run:
     key: str
     folder: Path
     _outcomes: dict[str, Outcome] = field(default_factory=dict, repr=False)
+    _beside: dict[str, tuple[Dataset, str]] = field(default_factory=dict, repr=False)
     reports: dict[str, Any] = field(default_factory=dict, repr=False)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     _begun: float = field(default_factory=time.perf_counter, repr=False)
@@ -88,6 +89,18 @@ class Run:
     def training(self) -> Dataset:
         """What the models are trained on."""
         return self.sources.training
+
+    def beside(self, name: str, size: int) -> Dataset:
+        """The twin of another dataset that the chapter needs beside what it was given."""
+        if name not in self._beside:
+            dataset = open_dataset(name, twin(name, size))
+            self._beside[name] = dataset, data_fingerprint(dataset)
+        return self._beside[name][0]
+
+    def _fingerprint(self, dataset: Dataset) -> str:
+        if dataset.name in self._beside:
+            return self._beside[dataset.name][1]
+        return self.sources.fingerprints[dataset.kind]
 
     def windows(
         self,
@@ -113,15 +126,16 @@ class Run:
             return None
         settings = Settings(tuple(leads), **{**self.parameters.cutting, **other})
         prepared = prepare(
-            dataset.only(has), settings, places.windows(), self.sources.fingerprints[dataset.kind]
+            dataset.only(has), settings, places.windows(), self._fingerprint(dataset)
         )
-        self.reports[f"{dataset.kind}, {len(leads)} leads"] = prepared.report.as_json()
+        of = f"{dataset.name}, " if dataset.name in self._beside else ""
+        self.reports[f"{of}{dataset.kind}, {len(leads)} leads"] = prepared.report.as_json()
         return prepared
 
     def pairs(self) -> Pairs:
         """The windows of two signals of the data that models are trained on."""
         dataset = self.training
-        found = self.sources.fingerprints[dataset.kind]
+        found = self._fingerprint(dataset)
         prepared = pairs.prepare(dataset, places.windows(), self.parameters.grouped, found)
         self.reports[dataset.kind] = prepared.report.as_json()
         return prepared
@@ -131,11 +145,13 @@ class Run:
         prepared: Windows | Pairs | None,
         plan: Sequence[Protocol],
         weights: pd.DataFrame | None = None,
+        of: Dataset | None = None,
     ) -> list[Outcome]:
         """Each protocol of `plan` carried out on the windows, or read back if it was before.
 
-        weights: the Challenge's, where its metric is to be reckoned. Nothing where there are no
-        such windows.
+        weights: the Challenge's, where its metric is to be reckoned. of: the dataset that the
+        windows are of, where it is not what models are trained on. Nothing where there are no such
+        windows.
         """
         if prepared is None:
             return []
@@ -148,7 +164,7 @@ class Run:
             outcome = carry_out(
                 prepared,
                 protocol,
-                self.training.kind,
+                (of or self.training).kind,
                 self.sizes(protocol.model),
                 training,
                 self.folder / "trials",
@@ -208,6 +224,7 @@ class Run:
             "profile": self.parameters.profile,
             "parameters": {**self.parameters.model_dump(), "data": self.given.root.name},
             "data": [self._about(dataset) for dataset in self._datasets()],
+            "beside": [self._about(dataset) for dataset, _ in self._beside.values()],
             "quality": self.reports,
             "versions": machine.versions(),
             "revision": revision(),
@@ -228,6 +245,11 @@ class Run:
         rows["data"] = "; ".join(
             f"{d['dataset']}, {d['kind']}, {d['recordings']} recordings" for d in record["data"]
         )
+        if record["beside"]:
+            rows["beside it"] = "; ".join(
+                f"{d['dataset']}, {d['kind']}, {d['recordings']} recordings"
+                for d in record["beside"]
+            )
         rows["machine"] = f"{record['machine']['processor']}, GPU {record['machine']['gpu']}"
         rows["state-space models by"] = record["machine"]["state_space"]
         return pd.DataFrame({"of this run": rows})
@@ -240,7 +262,7 @@ class Run:
         return {
             "dataset": dataset.name,
             "kind": dataset.kind,
-            "fingerprint": self.sources.fingerprints[dataset.kind],
+            "fingerprint": self._fingerprint(dataset),
             "recordings": len(dataset.table),
             "patients": int(people(dataset.table).nunique()),
             "named": bool((dataset.table["patient"] != UNKNOWN).all()),

@@ -60,7 +60,8 @@ def _of_windows(
 ) -> Lesson:
     from pecg_utils import models
 
-    learned = scale(windows, sides["train"], protocol.leads)
+    together = protocol.normalise == "together"
+    learned = scale(windows, sides["train"], protocol.leads, together)
     inputs = {}
     for side, rows in sides.items():
         own = protocol.normalise == "own"
@@ -70,11 +71,22 @@ def _of_windows(
         protocol.model,
         n_leads=len(protocol.leads),
         n_classes=labels.shape[1],
-        n_samples=windows.steps.shape[2],
+        n_samples=protocol.piece(windows),
         **sizes,
     )
     kept = {"mean": learned.mean.tolist(), "std": learned.std.tolist()}
-    return Lesson(inputs, model, None, kept)
+    return Lesson(inputs, model, _of_heads(model, protocol), kept)
+
+
+def _of_heads(model: Any, protocol: Protocol) -> Any:
+    """The objective of a model of several answers to one window; None for any other."""
+    from pecg_utils.models.mrmnet import MrmNet
+    from pecg_utils.mutual import ABLATION, Terms
+    from pecg_utils.objectives import Heads
+
+    if not isinstance(model, MrmNet):
+        return None
+    return Heads(ABLATION[protocol.loss] if protocol.loss else Terms())
 
 
 def _of_pairs(

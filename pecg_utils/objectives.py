@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from pecg_utils.contrastive import Contrast
 from pecg_utils.losses import positive_weights, weighted_bce
 from pecg_utils.models.agcacl import Answer
+from pecg_utils.models.mrmnet import Answer as MrmAnswer
+from pecg_utils.mutual import Terms, mutual_loss
 
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
@@ -41,13 +43,40 @@ class ManyLabels(nn.Module):
         """(B, C), each label by itself."""
         return torch.sigmoid(answer)
 
+    @staticmethod
+    def each(answer: Tensor) -> Tensor:
+        """(B, 1, C), of its one head."""
+        return torch.sigmoid(answer.float())[:, None]
+
     def score(self, metric: str, targets: Flags, probabilities: Floats) -> float:
         """The macro F1 at 0.5 over all labels, or the average precision of those that occur."""
-        from sklearn.metrics import f1_score
+        return _many_labels(metric, targets, probabilities)
 
-        if metric == "f1":
-            return float(f1_score(targets, probabilities >= 0.5, average="macro", zero_division=0))
-        return _average_precision(targets, probabilities)
+
+class Heads(nn.Module):
+    """Logits of several heads and their features (models.mrmnet.Answer), which learn from the
+    labels and from each other. terms: mutual.Terms."""
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__()
+        self.terms = terms
+
+    def forward(self, answer: MrmAnswer, targets: Tensor, passed: float) -> Tensor:
+        return mutual_loss(answer.heads, answer.features, targets, self.terms).total
+
+    @staticmethod
+    def probabilities(answer: MrmAnswer) -> Tensor:
+        """(B, C), the mean of the heads' own."""
+        return torch.sigmoid(answer.logits)
+
+    @staticmethod
+    def each(answer: MrmAnswer) -> Tensor:
+        """(B, H, C), each head's own."""
+        return torch.sigmoid(answer.heads.float())
+
+    def score(self, metric: str, targets: Flags, probabilities: Floats) -> float:
+        """As ManyLabels has it."""
+        return _many_labels(metric, targets, probabilities)
 
 
 class OneLabel(nn.Module):
@@ -67,6 +96,11 @@ class OneLabel(nn.Module):
         """(B, C), which sum to 1."""
         return answer.logits.float().softmax(dim=1)
 
+    @classmethod
+    def each(cls, answer: Answer) -> Tensor:
+        """(B, 1, C), of its one head."""
+        return cls.probabilities(answer)[:, None]
+
     def score(self, metric: str, targets: Flags, probabilities: Floats) -> float:
         """The macro metric over the classes that occur; F1 of the likeliest class."""
         from sklearn.metrics import f1_score
@@ -78,7 +112,15 @@ class OneLabel(nn.Module):
         return float(f1_score(truth, answered, labels=occur, average="macro", zero_division=0))
 
 
-Objective = ManyLabels | OneLabel
+Objective = ManyLabels | Heads | OneLabel
+
+
+def _many_labels(metric: str, targets: Flags, probabilities: Floats) -> float:
+    from sklearn.metrics import f1_score
+
+    if metric == "f1":
+        return float(f1_score(targets, probabilities >= 0.5, average="macro", zero_division=0))
+    return _average_precision(targets, probabilities)
 
 
 def _average_precision(targets: Flags, probabilities: Floats) -> float:

@@ -27,13 +27,17 @@ class Protocol:
 
     model: a name of the registry. leads: what the model sees. cohort: the recordings, as
     "12-lead". split: one of splits.WAYS. normalise: "train" takes the training side's statistics
-    everywhere, "own" each side's own, "window" each window's and lead's own. labels: "real", or
+    everywhere, "together" the same over all leads at once, "own" each side's own, "window" each
+    window's and lead's own. labels: "real", or
     "permuted" between patients. antialias: whether the windows are filtered. folds: 1 divides once;
     more are a cross-validation, or by site the most sites that are left out. changes: sizes of the
     model that differ from the run's. windows: in words, what is other about the windows. most:
     windows that a model is taught at most, drawn at random from its training side; None for all.
     loss: which terms of the model's loss are kept, by name; "" for all. repeat: added to the seed
-    of training, and to nothing else. stretch: s, of a block split.
+    of training, and to nothing else. stretch: s, of a block split. crop: s, of the pieces of a
+    window that a model is taught, one drawn at random each time; it is tested on all, half a piece
+    apart, and answers with the mean of their probabilities; 0: whole windows. turn: by fold, how
+    many places before the last the tested fold is.
     """
 
     model: str
@@ -50,6 +54,8 @@ class Protocol:
     loss: str = ""
     repeat: int = 0
     stretch: float = 60.0
+    crop: float = 0.0
+    turn: int = 0
 
     @property
     def blocks(self) -> Blocks:
@@ -58,7 +64,12 @@ class Protocol:
 
     def divide(self, table: pd.DataFrame, labels: Flags, seed: int) -> list[splits.Split]:
         """The splits of windows with this table and these labels (N, C)."""
-        return splits.of(table, labels, self.split, seed, self.folds, self.blocks)
+        return splits.of(table, labels, self.split, seed, self.folds, self.blocks, self.turn)
+
+    def piece(self, windows: Windows) -> int:
+        """Samples of a piece of these windows, or of a whole one."""
+        whole = int(windows.steps.shape[2])
+        return min(round(self.crop * windows.settings.fs), whole) or whole
 
     @property
     def name(self) -> str:
@@ -81,6 +92,12 @@ class Protocol:
             words.append(self.loss)
         if self.normalise == "own":
             words.append("own statistics")
+        if self.normalise == "together":
+            words.append("one scale for all leads")
+        if self.crop:
+            words.append(f"pieces of {self.crop:g} s")
+        if self.turn:
+            words.append(f"fold {10 - self.turn} tested")
         if self.labels == "permuted":
             words.append("permuted labels")
         if not self.antialias:

@@ -45,6 +45,19 @@ def resample(
     return np.asarray(resampled, dtype=np.float32)
 
 
+def stretched(signal: npt.NDArray[np.float32], samples: int) -> npt.NDArray[np.float32]:
+    """`signal` (T, L) drawn out or pressed together in time to `samples`: (samples, L) float32.
+
+    Straight lines join the samples; the first and the last stay. A heart in it beats at another
+    rate than it did. What the released code of MRM-Net does to short recordings (wxhdf/MRM c581ee6,
+    data_process.py); how it reckons between the samples is not known, the lines are *ours*.
+    """
+    places = np.linspace(0, len(signal) - 1, samples)
+    before = np.arange(len(signal))
+    each = [np.interp(places, before, lead) for lead in signal.T]
+    return np.asarray(np.stack(each, axis=1), dtype=np.float32)
+
+
 def band_pass(
     signal: npt.NDArray[np.float32],
     fs: float,

@@ -37,11 +37,20 @@ def by_age(outcome: Outcome, resamples: int = 1000) -> pd.DataFrame:
 
     A band with fewer than two patients is left out.
     """
-    ages = outcome.about["age_days"].to_numpy()
+    return by_band(outcome, outcome.about["age_days"].to_numpy(), AGE_BANDS, resamples)
+
+
+def by_band(
+    outcome: Outcome,
+    values: npt.NDArray[np.floating],
+    bands: Mapping[str, float],
+    resamples: int = 1000,
+) -> pd.DataFrame:
+    """The same by another number of each test window, `values` (n,). bands: their upper ends."""
     lower = -np.inf
     rows = []
-    for band, upper in AGE_BANDS.items():
-        inside = (ages > lower) & (ages <= upper)
+    for band, upper in bands.items():
+        inside = (values > lower) & (values <= upper)
         lower = upper
         patients = people(outcome.about)[inside]
         if patients.nunique() < 2:

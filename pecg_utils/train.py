@@ -41,7 +41,9 @@ class Training:
     kept; with `last` it is looked at, and the last epoch is kept. shift: whether each window is
     rolled along time by a random number of samples, anew each time that it is taught, so that no
     beat has a place of its own. hide: the chance that a window of two signals is taught without the
-    second one, drawn anew each time, by a model of both.
+    second one, drawn anew each time, by a model of both. crop: samples of the piece of a window
+    that is taught, drawn anew each time; 0 for the whole. watch: whether what the model answers to
+    both other sides is kept after every epoch, for an audit; nothing is chosen by it.
     """
 
     epochs: int = 200
@@ -56,6 +58,8 @@ class Training:
     shift: bool = False
     hide: float = 0.0
     last: bool = False
+    crop: int = 0
+    watch: bool = False
 
 
 class Taught(Protocol):
@@ -107,10 +111,12 @@ def fit(
     training: Training,
     checkpoint: Path,
     objective: Objective | None = None,
+    look: Callable[[int, nn.Module, Objective], None] | None = None,
 ) -> Fitted:
     """Train `model`; keep the epoch with the best `training.keep` on the validation side.
 
     objective: as in objectives.py; that of windows with any number of labels if none is given.
+    look: called after each epoch with its number, the model and the objective.
     Which epoch the papers kept is unknown; the benchmark's reproduction keeps that of the best
     macro F1. A checkpoint at `checkpoint` is resumed, and is written whole about every ten seconds.
     """
@@ -136,12 +142,14 @@ def fit(
     left = range(done, training.epochs)
     for epoch in progress.track(left, len(left), f"{checkpoint.stem}: epoch"):
         loss = _one_epoch(fabric, learner, optimizer, train, objective, training, epoch)
-        given = predict(model, validation, objective.eval().probabilities)
+        given = predict(model, validation, objective.eval().probabilities, training.crop)
         score = objective.score(training.keep, validation.labels, given)
         row = {"epoch": epoch + 1, "train_loss": loss, f"validation_{training.keep}": score}
         curves.append(row)
         if score > best.score or training.last:
             best = _Best(score, epoch + 1, _copied(model), _copied(objective))
+        if look is not None:
+            look(epoch + 1, model, objective)
         if time.monotonic() - last_saved > _SAVE_EVERY:
             state = {
                 "model": model.state_dict(),
@@ -212,6 +220,10 @@ def _given(
     if not isinstance(batch, tuple):  # (B, L, T)
         if training.shift:
             batch = rolled(batch, generator.integers(batch.shape[2], size=len(batch)))
+        if 0 < training.crop < batch.shape[2]:
+            first = generator.integers(batch.shape[2] - training.crop + 1, size=len(batch))  # (B,)
+            places = first[:, None] + np.arange(training.crop)  # (B, crop)
+            batch = np.take_along_axis(batch, places[:, None], axis=2)  # (B, L, crop)
         return [torch.from_numpy(batch)]
     ecg, second, mask = batch  # (B, L, T), (B, K, U), (B, K)
     if training.hide and both:
@@ -242,11 +254,15 @@ def _rate(training: Training, step: int, steps: int) -> float:
 
 @torch.inference_mode()
 def predict(
-    model: nn.Module, inputs: Taught, read: Callable[[Any], torch.Tensor] = torch.sigmoid
+    model: nn.Module,
+    inputs: Taught,
+    read: Callable[[Any], torch.Tensor] = torch.sigmoid,
+    crop: int = 0,
 ) -> npt.NDArray[np.float32]:
     """What `read` makes of the model's answers to `inputs`, reckoned in float32: (n, …).
 
     read: an objective's `probabilities`, by default that of windows with any number of labels.
+    crop: samples of the pieces of a window, over which the mean is taken; 0 for the whole.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -254,9 +270,23 @@ def predict(
     for start in range(0, len(inputs), _EVALUATION_BATCH):
         batch = inputs.batch(np.arange(start, min(start + _EVALUATION_BATCH, len(inputs))))
         given = batch if isinstance(batch, tuple) else (batch,)
+        pieces = 1
+        if 0 < crop < given[0].shape[2]:
+            cut = pieces_of(given[0], crop)  # (B, pieces, L, crop)
+            pieces, given = cut.shape[1], (cut.reshape(-1, *cut.shape[2:]),)
         answer = model(*(torch.from_numpy(part).to(device) for part in given))
-        parts.append(read(answer).cpu())  # (B, …)
+        said = read(answer).cpu()  # (B × pieces, …)
+        parts.append(said.view(-1, pieces, *said.shape[1:]).mean(dim=1) if pieces > 1 else said)
     return np.asarray(torch.cat(parts).numpy())
+
+
+def pieces_of(windows: npt.NDArray[np.float32], crop: int) -> npt.NDArray[np.float32]:
+    """All pieces of `crop` samples of windows (B, L, T), half a piece apart: (B, pieces, L, crop).
+
+    The last one ends with the window.
+    """
+    starts = [*range(0, windows.shape[2] - crop, max(1, crop // 2)), windows.shape[2] - crop]
+    return np.stack([windows[:, :, start : start + crop] for start in starts], axis=1)
 
 
 def settle() -> None:

@@ -109,6 +109,8 @@ def carry_out(
         labels = permute_between_patients(windows.table, labels, training.seed)
     sizes = {**sizes, **dict(protocol.changes)}
     again = replace(training, seed=training.seed + protocol.repeat)
+    if isinstance(windows, Windows):
+        again = replace(again, crop=protocol.piece(windows) if protocol.crop else 0)
     folds = []
     found = _splits(place, windows, labels, protocol, training.seed)
     for inner, split in progress.track(found, len(found), f"{protocol.model}: fold"):
@@ -193,6 +195,12 @@ def _joined(protocol: Protocol, folds: Sequence[Fold]) -> dict[str, Any]:
     }
 
 
+def epochs(folder: Path) -> Path:
+    """Where a watched training with its model in `folder` keeps what it answered: a file a side
+    and epoch, (n, H, C), the probabilities of each head."""
+    return folder / "epochs"
+
+
 def _train(
     place: Path,
     windows: Windows | Pairs,
@@ -210,6 +218,13 @@ def _train(
     torch.manual_seed(training.seed)
     lesson = lessons.lesson(windows, labels, sides, protocol, sizes, training.epochs)
     inputs = lesson.inputs
+
+    def look(epoch: int, model: Any, objective: Any) -> None:
+        for side in ("validation", "test"):
+            given = train.predict(model, inputs[side], objective.each, training.crop)  # (n, H, C)
+            with files.whole(epochs(place) / f"{side}-{epoch:04d}.npy") as scratch:
+                scratch.write_bytes(files.array_bytes(given))
+
     fitted = train.fit(
         lesson.model,
         inputs["train"],
@@ -217,6 +232,7 @@ def _train(
         training,
         place / f"{protocol.name}.checkpoint",
         lesson.objective,
+        look if training.watch else None,
     )
     facts = {
         "name": protocol.name,
@@ -234,7 +250,9 @@ def _train(
     objective = fitted.objective.state_dict()
     train.save({**lesson.kept, "weights": weights, "objective": objective}, place / "model.pt")
     for side, name in (("validation", "validation.npy"), ("test", "probabilities.npy")):
-        given = train.predict(fitted.model, inputs[side], fitted.objective.probabilities)
+        given = train.predict(
+            fitted.model, inputs[side], fitted.objective.probabilities, training.crop
+        )
         with files.whole(place / name) as scratch:
             scratch.write_bytes(files.array_bytes(given))
     files.write_text(place / "facts.json", json.dumps(facts))  # the last file: all is there
@@ -255,13 +273,15 @@ def judge(
         protocol.model,
         n_leads=len(protocol.leads),
         n_classes=len(windows.classes),
-        n_samples=windows.steps.shape[2],
+        n_samples=protocol.piece(windows),
         **sizes,
     )
     model.load_state_dict(kept["weights"])
     every = np.arange(len(windows))
     measure = Scale(protocol.leads, np.array(kept["mean"]), np.array(kept["std"]))
-    given = train.predict(model, Inputs(windows, every, measure, windows.labels))
+    inputs = Inputs(windows, every, measure, windows.labels)
+    crop = protocol.piece(windows) if protocol.crop else 0
+    given = train.predict(model, inputs, crop=crop)
     fold = Fold(outcome.folder, {"test": every}, given, outcome.folds[0].thresholds, {})
     facts = {**outcome.facts, "data": kind, "trained_on": outcome.kind, "curves": []}
     facts["split"] = {

@@ -227,6 +227,8 @@ def test_a_protocols_name_tells_it_apart():
         "most": 50,
         "loss": "CE",
         "repeat": 1,
+        "crop": 2.5,
+        "turn": 1,
         "stretch": 20.0,
     }
     assert set(other) == {field.name for field in dataclasses.fields(Protocol)}
@@ -235,7 +237,7 @@ def test_a_protocols_name_tells_it_apart():
         dataclasses.replace(block if k == "stretch" else PATIENT, **{k: v}).name
         for k, v in other.items()
     ]
-    assert len({PATIENT.name, block.name, *names}) == 16
+    assert len({PATIENT.name, block.name, *names}) == 18
     assert names[-1] == f"{block.name} of 20 s"
     crossed = dataclasses.replace(block, folds=3, stretch=12.5)
     assert "3-fold by block of 12.5 s" in crossed.name

@@ -12,7 +12,7 @@ from typing import Any, get_origin
 
 from pydantic import ValidationError
 
-from pecg_utils.chapters import agcacl, benchmark, cnn_ecg_mamba
+from pecg_utils.chapters import agcacl, benchmark, cnn_ecg_mamba, mrmnet
 from pecg_utils.chapters.common import Chapter
 from pecg_utils.errors import PecgError
 
@@ -21,6 +21,7 @@ CHAPTERS: dict[str, tuple[type[Chapter], dict[str, dict[str, Any]]]] = {
     "benchmark": (benchmark.Benchmark, benchmark.PROFILES),
     "cnn_ecg_mamba": (cnn_ecg_mamba.CnnEcgMamba, cnn_ecg_mamba.PROFILES),
     "agcacl": (agcacl.Agcacl, agcacl.PROFILES),
+    "mrmnet": (mrmnet.MrmNet, mrmnet.PROFILES),
 }
 
 

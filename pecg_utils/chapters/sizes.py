@@ -31,6 +31,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
             "feedforward": 64,
             "dropout": 0.0,
         },
+        "mrmnet": {"width": 4},
     },
     "small": {
         "resnet1d": {"channels": (16, 32, 64, 128), "blocks": 1},
@@ -46,6 +47,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
             "core": "duality",
         },
         "agcacl": {"channels": (16, 32, 64, 64), "depth": 1, "feedforward": 128},
+        "mrmnet": {"width": 16},
     },
     "paper": {
         "resnet1d": {},
@@ -54,6 +56,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "mamba2": {},
         "cnn_ecg_mamba": {},
         "agcacl": {},
+        "mrmnet": {},
     },
 }
 # A ResNet-1D with about as many weights as the CNN-ECG-Mamba of the same sizes; a test counts them.

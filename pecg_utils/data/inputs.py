@@ -26,8 +26,13 @@ class Scale:
     std: npt.NDArray[np.float64]
 
 
-def scale(windows: Windows, rows: npt.NDArray[np.intp], leads: Sequence[str]) -> Scale:
-    """The statistics of the windows `rows`. A lead that is constant there has std 1."""
+def scale(
+    windows: Windows, rows: npt.NDArray[np.intp], leads: Sequence[str], together: bool = False
+) -> Scale:
+    """The statistics of the windows `rows`. A lead that is constant there has std 1.
+
+    together: over all leads at once, so that one that is small stays small.
+    """
     places = _places(windows, leads)
     # Counted from a value near the mean, or a square and its mean would differ by rounding alone.
     near = windows.millivolts(rows[:1])[:, places].sum(axis=(0, 2)) / windows.steps.shape[2]  # (L,)
@@ -39,6 +44,13 @@ def scale(windows: Windows, rows: npt.NDArray[np.intp], leads: Sequence[str]) ->
         total += part.sum(axis=(0, 2), dtype=np.float64)
         squares += np.einsum("nlt,nlt->l", part, part, dtype=np.float64)
     count = max(len(rows) * windows.steps.shape[2], 1)
+    if together:
+        # Each lead was counted from a value of its own; its sum and squares from 0 are added up.
+        squares = squares + 2 * near * total + count * near**2
+        total = total + count * near
+        mean = np.full(len(places), total.mean() / count)
+        std = np.sqrt(np.maximum(squares.mean() / count - mean**2, 0))
+        return Scale(tuple(leads), mean, np.where(std > 0, std, 1.0))
     mean = near + total / count
     std = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
     constant = std <= 1e-6 * np.abs(mean)  # what rounding to 16 bits leaves of equal values

@@ -8,7 +8,7 @@
 | record | the recording | recordings of one patient may stand on both sides |
 | patient | the patient | the sound split; refused where a patient is unknown |
 | proxy | recordings of equal source, age, sex and labels | where no patient is named |
-| fold | the release's own folds | PTB-XL: 1 to 8 train, 9 validation, 10 test; by patient |
+| fold | the release's own folds | PTB-XL: 1 to 8 train, 9 validation, 10 test; or each in turn |
 | division | the patient | MIT-BIH's DS1 trains, DS2 is tested, but for 202: its patient is in DS1 |
 | site | the place of recording | one place is tested, the others train and validate |
 
@@ -49,7 +49,7 @@ _UNIT = {
     "division": "patient",
 }
 _APART = ("window", "file")  # ways in which copies of a recording may stand on both sides
-NOWHERE = -1  # by site: a copy of a tested recording, elsewhere; by block: a window at a seam
+NOWHERE = -1  # by site or fold: a copy of a tested recording; by block: a window at a seam
 SHARES = (0.7, 0.1, 0.2)  # train : validation : test, arXiv 2510.03780
 _VALIDATION = SHARES[1] / (SHARES[0] + SHARES[1])  # of what is not tested
 
@@ -82,13 +82,21 @@ class Split:
         files.write_text(path, json.dumps(stored | gap))
 
 
-def make(table: pd.DataFrame, labels: Flags, by: str, seed: int, block: Blocks = USUAL) -> Split:
+def make(
+    table: pd.DataFrame,
+    labels: Flags,
+    by: str,
+    seed: int,
+    block: Blocks = USUAL,
+    turn: int = 0,
+) -> Split:
     """A split of the windows in `table` (N rows with record, patient and, for these ways, fold,
     proxy, or start and end in s; where it has the column `same`, rows that are equal there stay on
     one side).
 
-    labels: (N, C) bool. block: how long a stretch and the gap are, by block. The shares are 7:1:2,
-    by block before the windows at the seams go. Raises PecgError when `by` is unknown, when there
+    labels: (N, C) bool. block: how long a stretch and the gap are, by block. turn: by fold, how
+    many places before the last the tested fold is. The shares are 7:1:2, by block before the
+    windows at the seams go. Raises PecgError when `by` is unknown, when there
     are too few units, when patients are unknown, and when the split is not what it claims to be.
     """
     if by not in WAYS:
@@ -96,7 +104,7 @@ def make(table: pd.DataFrame, labels: Flags, by: str, seed: int, block: Blocks =
     if by == "site":
         raise PecgError("A site split has a part for each site; `several` makes them.")
     if by == "fold":
-        side = _by_fold(table)
+        side = _by_fold(table, turn)
     elif by == "division":
         side = _by_division(table, labels, seed)
     else:
@@ -106,11 +114,17 @@ def make(table: pd.DataFrame, labels: Flags, by: str, seed: int, block: Blocks =
 
 
 def of(
-    table: pd.DataFrame, labels: Flags, by: str, seed: int, count: int, block: Blocks = USUAL
+    table: pd.DataFrame,
+    labels: Flags,
+    by: str,
+    seed: int,
+    count: int,
+    block: Blocks = USUAL,
+    turn: int = 0,
 ) -> list[Split]:
     """One split by `make` where `count` is 1 (and not by site), or those that `several` makes."""
     if count == 1 and by != "site":
-        return [make(table, labels, by, seed, block)]
+        return [make(table, labels, by, seed, block, turn)]
     return several(table, labels, by, seed, count, block)
 
 
@@ -214,9 +228,10 @@ def load(path: Path, table: pd.DataFrame) -> Split:
 def check(split: Split, table: pd.DataFrame) -> None:
     """Raise PecgError unless the split fits the windows and keeps its promise.
 
-    Every window is on a side and every side holds one; a file or record split keeps each
-    recording, a patient or fold split each patient, a proxy split each proxy, on one side; and all
-    of these but the first keep recordings with the same samples together. In a block split the
+    Every window is on a side, but where `make` leaves some out, and every side holds one; a file or
+    record split keeps each recording, a patient or fold split each patient, a proxy split each
+    proxy, on one side; and all of these but the first keep recordings with the same samples
+    together. In a block split the
     windows of a recording that are on two sides are at least the gap apart. A site split tests
     whole sites, and nothing of a tested site, no copy of it either, is on another side.
     """
@@ -227,7 +242,7 @@ def check(split: Split, table: pd.DataFrame) -> None:
             f"This split is of {len(split.side)} windows and there are {len(table)}: "
             "it was made for other windows."
         )
-    known = range(NOWHERE if split.by in ("site", "block") else 0, len(SIDES))
+    known = range(NOWHERE if split.by in ("site", "block", "fold") else 0, len(SIDES))
     if not np.isin(split.side, known).all():
         raise PecgError(f"The {split.by} split puts a window on no side; delete it.")
     empty = [name for i, name in enumerate(SIDES) if not (split.side == i).any()]
@@ -248,11 +263,12 @@ def check(split: Split, table: pd.DataFrame) -> None:
             )
         return
     _refuse_unknown(table, split.by)
+    placed = split.side != NOWHERE
     if split.by == "site":
         unit, leaking = "site", _on_two_sides(split.side == 2, sites(table))
     else:
         unit = _UNIT[split.by]
-        leaking = _on_two_sides(split.side, table[unit])
+        leaking = _on_two_sides(split.side[placed], table[unit][placed])
     if leaking:
         raise PecgError(
             f"The {split.by} split is refused: {unit} {leaking[0]} stands on two sides"
@@ -260,7 +276,6 @@ def check(split: Split, table: pd.DataFrame) -> None:
         )
     if split.by in _APART or "same" not in table.columns:
         return
-    placed = split.side != NOWHERE
     if copies := _on_two_sides(split.side[placed], table["same"][placed]):
         named = table["record"][table["same"] == copies[0]].drop_duplicates().tolist()
         raise PecgError(
@@ -319,13 +334,22 @@ def _units(table: pd.DataFrame, by: str, block: Blocks = USUAL) -> npt.NDArray[n
     return units
 
 
-def _by_fold(table: pd.DataFrame) -> Sides:
+def _by_fold(table: pd.DataFrame, turn: int) -> Sides:
+    """The published folds; after each `turn` the fold before is tested, and the one before that
+    validates. Of a recording that stands in several of these sides the tested copy stays, or else
+    the validating one."""
     if "fold" not in table.columns:
         raise PecgError("This dataset has no published folds; split by patient instead.")
     fold = table["fold"].to_numpy()
     if not np.isin(fold, range(1, 11)).all():
         raise PecgError("Some recordings have no fold between 1 and 10; split by patient instead.")
-    return np.where(fold <= 8, 0, fold - 8).astype(np.int8)
+    place = (fold + turn - 1) % 10  # 9 is tested, 8 validates
+    side = np.where(place <= 7, 0, place - 7).astype(np.int8)
+    if "same" in table.columns:
+        for held in (2, 1):
+            copies = table["same"].isin(table["same"][side == held]).to_numpy()
+            side[copies & (side < held)] = NOWHERE
+    return side
 
 
 def _by_division(table: pd.DataFrame, labels: Flags, seed: int) -> Sides:

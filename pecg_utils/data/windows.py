@@ -37,6 +37,7 @@ class Settings:
 
     antialias: filter before the rate is lowered. Without it every n-th sample is kept. whole: a
     recording is one window, its first `seconds`, and zeros after its end where it is shorter.
+    stretch: with `whole`, a shorter one is drawn out in time to `seconds`, and no zeros are added.
     """
 
     leads: tuple[str, ...]
@@ -44,6 +45,7 @@ class Settings:
     seconds: float = 3.0
     antialias: bool = True
     whole: bool = False
+    stretch: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ def _cut_each(
         if read is None:
             return row, None, b"", faults
         slow = signal.resample(read, dataset.rate(row), settings.fs, settings.antialias)  # (T, L)
+        if settings.whole and settings.stretch and len(slow) < length:
+            slow = signal.stretched(slow, length)
         if settings.whole:
             slow = np.pad(slow[:length], ((0, max(length - len(slow), 0)), (0, 0)))
         whole = len(slow) // length  # the tail is dropped

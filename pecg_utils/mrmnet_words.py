@@ -1,0 +1,135 @@
+"""Tables and sentences of the chapter on MRM-Net, with the measured numbers put in by code."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pecg_utils import models, picked
+from pecg_utils.claims import interval
+from pecg_utils.metrics import WORDS
+from pecg_utils.words import markdown
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+WIDTHS = (16, 32, 64)  # of the released code
+# Weights of the released nets at 12 leads and 5 labels, and how many of them ever get a gradient;
+# counted there, in millions (wxhdf/MRM c581ee6).
+RELEASED = {16: (34.27, 1.78), 32: (44.87, 6.95)}
+
+
+def weights(widths: Sequence[int] = WIDTHS) -> pd.DataFrame:
+    """How many weights MRM-Net has here and how many learn, counted; and in the released code."""
+    rows = []
+    for width in widths:
+        for exchange in (False, True):
+            model = models.create("mrmnet", 12, 5, 1000, width=width, exchange=exchange)
+            total, learn = models.learning(model, 12, 32)  # the length changes no weight
+            there, there_learn = RELEASED.get(width, (np.nan, np.nan))
+            released = f"{there:.2f} million, {there_learn:.2f} learn"
+            rows.append(
+                {
+                    "width": width,
+                    "exchange": "yes" if exchange else "no",
+                    "weights here": f"{total:,}",
+                    "of which learn": f"{learn:,}",
+                    "released code": "not known" if exchange or np.isnan(there) else released,
+                }
+            )
+    return pd.DataFrame(rows).set_index("width")
+
+
+def compared(table: pd.DataFrame) -> pd.DataFrame:
+    """comparison.table as a reader wants it: a row a model, values and differences in words."""
+    first = table["name"].iloc[0]
+    shown = {}
+    for name, of in table.groupby("name", sort=False):
+        row = {}
+        for line in of.itertuples():
+            metric = WORDS[line.metric]
+            row[metric] = interval(line.value, line.low, line.high)
+            row["its trainings" if line.metric == "auroc" else f"trainings, {metric}"] = (
+                f"{line.least:.3f} to {line.most:.3f}"
+            )
+            apart = f"{line.gain:+.3f} ({line.gain_low:+.3f} to {line.gain_high:+.3f})"
+            row[f"{metric}, less {first}"] = "" if name == first else apart
+        shown[name] = row
+    return pd.DataFrame(shown).T.drop(columns=f"trainings, {WORDS['f1']}", errors="ignore")
+
+
+def cost(table: pd.DataFrame) -> pd.DataFrame:
+    """comparison.costs as a reader wants it."""
+    return pd.DataFrame(
+        {
+            "macro AUROC": [
+                interval(row.value, row.low, row.high) for row in table.itertuples(index=False)
+            ],
+            "weights": [f"{count:,}" for count in table["weights"]],
+            "multiply-adds a recording": [
+                f"{n / 1e6:,.0f} million" for n in table["multiply_adds"]
+            ],
+            "seconds of a training": [f"{s:.0f}" for s in table["seconds"]],
+            "memory of a step (MiB)": [f"{m:,.0f}" for m in table["mebibytes"]],
+        },
+        index=pd.Index(table["name"].to_numpy()),
+    )
+
+
+def optimism(taken: pd.DataFrame, kind: str) -> "Markdown":
+    """How far each way of choosing by the test side lies above the sound one."""
+    above = picked.optimism(taken)
+    said = []
+    for rule, of in above.groupby("rule", sort=False):
+        if rule == picked.LAST:
+            continue
+        values = of["above"].to_numpy()
+        said.append(
+            f"with the {rule.removesuffix(', as coded')}, macro AUROC is {values.mean():+.3f} in "
+            f"the mean, {values.min():+.3f} to {values.max():+.3f}"
+        )
+    count = len(taken[["seed", "fold"]].drop_duplicates())
+    return markdown(
+        f"On the *{kind}*, over {count} trainings, against the epoch by validation and the mean of "
+        f"the heads: {'; '.join(said)}."
+    )
+
+
+def gained(table: pd.DataFrame, kind: str) -> "Markdown":
+    """Which changes of a model can be told from nothing, in both senses."""
+    first, *names = list(dict.fromkeys(table["name"]))
+    of = table[(table["metric"] == "auroc") & (table["name"] != first)].set_index("name")
+    better = [name for name in names if of.loc[name, "gain_low"] > 0]
+    worse = [name for name in names if of.loc[name, "gain_high"] < 0]
+    own = table[(table["metric"] == "auroc") & (table["name"] == first)].iloc[0]
+    said = []
+    for found, word in ((better, "above"), (worse, "below")):
+        if found:
+            verb = "lies" if len(found) == 1 else "lie"
+            said.append(f"{', '.join(f'*{n}*' for n in found)} {verb} {word} {first}")
+    told = " and ".join(said) + " by an interval without 0" if said else ""
+    nothing = f"no interval of a difference to {first} leaves 0 out"
+    return markdown(
+        f"On the *{kind}*, in macro AUROC, {told or nothing}. Trainings of {first} itself lie "
+        f"{own['most'] - own['least']:.3f} apart."
+    )
+
+
+def stretching(true: Floats, stretched: Floats, short: Flags, kind: str) -> "Markdown":
+    """What stretching does to the heart rate: arrays (N,), 1/min, and which were stretched."""
+    found = short & np.isfinite(true) & np.isfinite(stretched)
+    if not found.any():
+        return markdown(f"No recording of the *{kind}* is shorter than a window.")
+    slower = stretched[found] / true[found]
+    classes = [np.digitize(of[found], (60, 100)) for of in (true, stretched)]
+    moved = int((classes[0] != classes[1]).sum())
+    return markdown(
+        f"On the *{kind}*, {int(short.sum())} of {len(short)} recordings are stretched. Their "
+        f"heart rate falls to {np.median(slower):.0%} of what it was in the middle, to "
+        f"{slower.min():.0%} at most. "
+        f"{moved} of the {int(found.sum())} whose rate can be measured change their class."
+    )
