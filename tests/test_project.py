@@ -44,7 +44,7 @@ ORDER = [
     ["diagrams", "bootstrap", "machine", "states", "electrograms"],
     ["train", "metrics"],
     ["objectives"],
-    ["chapters", "contrastive", "losses", "mutual"],
+    ["chapters", "contrastive", "cost", "losses", "mutual"],
     ["keys", "measure", "models", "data", "twins"],
     ["signal", "beats", "progress", "places", "markdown"],
     ["files"],

@@ -174,6 +174,28 @@ def learning(model: "nn.Module", n_leads: int, n_samples: int) -> tuple[int, int
     return sum(p.numel() for p in tried.parameters()), learn
 
 
+def multiply_adds(model: "nn.Module", n_leads: int, n_samples: int) -> int:
+    """Multiply-adds of `model`, wherever it lies, for one window (n_leads, n_samples).
+
+    Counted with a copy on torch's meta device: there the LSTM and the attention are spelt out as
+    the matrix products that they are, where on the CPU each is one fused operator that the counter
+    misses. It also costs no arithmetic. Additions and products element by element (norms,
+    activations, the residual sums, the passing on of the state-space state) are not counted, as is
+    usual.
+    """
+    import copy
+
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    tried = copy.deepcopy(model).to("meta", torch.float32)
+    with torch.device("meta"):
+        given = window(tried, n_leads, n_samples, count=2)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        tried(*given)
+    return int(counter.get_total_flops() // (2 * 2))  # two windows, two flops a multiply-add
+
+
 def settings(name: str) -> "pd.DataFrame":
     """Every size and choice of a model with its tag. Columns: setting, value, tag, source.
 
@@ -189,23 +211,13 @@ def settings(name: str) -> "pd.DataFrame":
 
 @functools.cache
 def _count(name: str, n_leads: int, n_classes: int, n_samples: int) -> tuple[int, int]:
-    """Weights, and multiply-adds for one window.
-
-    Counted on torch's meta device: there the LSTM and the attention are spelt out as the matrix
-    products that they are, where on the CPU each is one fused operator that the counter misses.
-    It also costs no arithmetic. Additions and products element by element (norms, activations,
-    the residual sums, the passing on of the state-space state) are not counted, as is usual.
-    """
+    """Weights, and multiply-adds for one window."""
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):
         model = create(name, n_leads, n_classes, n_samples)
-        given = window(model, n_leads, n_samples, count=2)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(*given)
     weights = sum(p.numel() for p in model.parameters())
-    return weights, counter.get_total_flops() // (2 * 2)  # two windows, two flops a multiply-add
+    return weights, multiply_adds(model, n_leads, n_samples)
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
