@@ -180,7 +180,7 @@ def resampled(
     positive = csr_array(targets.T, dtype=np.float64)  # (C, N)
     called = csr_array(decided.T, dtype=np.float64)  # (C, N)
     both = csr_array((targets & decided).T, dtype=np.float64)  # (C, N)
-    carried = targets.T.any(axis=1, keepdims=True)  # (C, 1)
+    carried = np.asarray(targets.any(axis=0))[:, None]  # (C, 1)
     members = [slice(None)] if parts is None else _members(parts)
     rankings = [
         [(rows, _Ranking(targets[rows, c], probabilities[rows, c])) for rows in members]
@@ -195,12 +195,22 @@ def resampled(
         out = result[:, :, start : start + _BLOCK]  # (M, C, r)
         out[0] = (n_positive + n_called - 2 * hits) / total
         out[1] = n_positive / total
-        out[2] = 2 * hits / np.maximum(n_positive + n_called, 1)  # 0 / 0 counts as 0
-        out[2, (n_positive == 0) & carried] = np.nan
+        out[2] = f1_of_counts(n_positive, n_called, hits, carried)
         for c, of_label in enumerate(rankings):
             found = [ranking.areas(block[rows]) for rows, ranking in of_label]
             out[3, c], out[4, c] = _joined(found)
     return result
+
+
+def f1_of_counts(
+    n_positive: Floats, n_called: Floats, hits: Floats, carried: NDArray[np.bool_]
+) -> Floats:
+    """F1 of counts (C, R): positives, answers of yes, and both. carried: (C, 1), ever positive.
+
+    0 / 0 counts as 0, but NaN where a label that is carried has lost every positive.
+    """
+    values = 2 * hits / np.maximum(n_positive + n_called, 1)  # (C, R)
+    return np.where((n_positive == 0) & carried, np.nan, values)
 
 
 def _members(parts: NDArray[np.intp]) -> "list[slice | NDArray[np.intp]]":

@@ -26,8 +26,8 @@ class Cost(NamedTuple):
 def cost(model: nn.Module, n_leads: int, n_samples: int, crops: int, batch: int) -> Cost:
     """What `model` costs where a recording is answered from `crops` windows (n_leads, n_samples).
 
-    batch: windows of a training step, all in float32. Its memory is a lower bound, and the same on
-    every machine: what an operator needs while it runs, and what the loss holds, is not in it.
+    batch: windows of a training step, all in float32. Its memory is that of the CPU's operators,
+    without what they need while they run and without what the loss holds: a GPU's may differ.
     Neither the model nor torch's random numbers are changed.
     """
     parameters = list(model.parameters())

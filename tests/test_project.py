@@ -35,7 +35,7 @@ ORDER = [
     ["ledger"],
     ["state_plots", "challenge_plots", "contrast_plots", "electrogram_plots"],
     ["claims", "plots", "cards", "sources"],
-    ["ablation", "shared_windows"],
+    ["ablation", "sample_wise", "shared_windows"],
     ["asked", "presence", "subgroups"],
     ["trial", "likeness"],
     ["lessons"],
