@@ -28,14 +28,18 @@ def made(seed=0, n=150, labels=6):
     return targets, answers
 
 
+def patient(i):
+    return f"p{i // 2 if i % 3 else i}"
+
+
 def outcome(targets, probabilities, records=None):
-    """A trial's outcome as far as it is needed: two recordings a patient."""
+    """A trial's outcome as far as it is needed: some patients have more recordings than others."""
     number = np.arange(len(targets)) if records is None else records
     about = pd.DataFrame(
         {
             "record": [f"R{i}" for i in number],
             "start": 0.0,
-            "patient": [f"p{i // 2}" for i in number],
+            "patient": [patient(i) for i in number],
             "source": "twin",
         }
     )
@@ -117,7 +121,8 @@ def test_resamples_are_of_patients_and_written_out_give_the_same():
     targets, answers = made(n=60)
     trial = outcome(targets, answers.astype(np.float32))
     weights = bootstrap.resample_weights(trial.about["patient"], 40, seed=0)
-    assert (weights[::2] == weights[1::2]).all()
+    assert (pd.DataFrame(weights).groupby(trial.about["patient"]).nunique() == 1).all(axis=None)
+    assert len(np.unique(weights.sum(axis=0))) > 10  # so many recordings have the drawn patients
     drawn = [np.repeat(np.arange(60), times) for times in weights.T]
     by_sample = [
         f1_score(targets[rows], answers[rows], average="samples", zero_division=0) for rows in drawn
@@ -141,7 +146,7 @@ def test_resamples_are_of_patients_and_written_out_give_the_same():
 
 def test_label_wise_f1_is_the_one_of_the_book():
     targets, answers = made()
-    groups = np.arange(150) // 2
+    groups = [patient(i) for i in range(150)]
     book = bootstrap.intervals(targets, answers.astype(float), groups, resamples=100)
     found = table({"one": outcome(targets, answers.astype(np.float32))}, 100)
     mine = found[found["metric"] == LABELS].iloc[0]
@@ -156,12 +161,15 @@ def test_trials_are_scored_where_all_of_them_tested():
     given = answers.astype(np.float32)
     rows = np.arange(100)[::-1]
     part = outcome(targets[rows], 1 - given[rows], rows)
-    found = table({"whole": outcome(targets, given), "part": part}, 20)
+    found = table({"part": part, "whole": outcome(targets, given)}, 20)
+    other_way = table({"whole": outcome(targets, given), "part": part}, 20)
     values = found.set_index(["name", "metric"])["value"]
     expected = both_ways(targets[:100], answers[:100])
     assert values["whole", SAMPLES] == pytest.approx(expected.loc[GIVEN, SAMPLES])
     assert values[COMMONEST, LABELS] == pytest.approx(expected.loc[COMMONEST, LABELS])
     other = both_ways(targets[:100], ~answers[:100])
+    again = other_way.set_index(["name", "metric"])["value"]
+    pd.testing.assert_series_equal(again[values.index], values)
     assert values["part", SAMPLES] == pytest.approx(other.loc[GIVEN, SAMPLES])
 
 
