@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pecg_utils.errors import PecgError
 from pecg_utils.models import NAMES, create, entry, settings, table, window
 
+HEAD: dict[str, object] = {"head": 16, "dropout": 0.0}
 SMALL: dict[str, dict[str, object]] = {
     "resnet1d": {"channels": (8, 8, 16, 16), "blocks": 1, "kernel": 3},
     "bilstm": {"hidden": 12, "dropout": 0.0},
@@ -25,6 +26,11 @@ SMALL: dict[str, dict[str, object]] = {
         "dropout": 0.0,
     },
     "mrmnet": {"width": 4, "dropout": 0.0},
+    "xresnet1d101": {"stem": (4, 4, 8), "channels": 4, "blocks": (1, 1, 2, 1), **HEAD},
+    "resnet1d_wang": {"channels": 8, **HEAD},
+    "fcn_wang": {"channels": (8, 16, 8), **HEAD},
+    "inceptiontime": {"filters": 4, "bottleneck": 4, "depth": 3, **HEAD},
+    "lstm_bidir": {"hidden": 12, **HEAD},
 }
 
 

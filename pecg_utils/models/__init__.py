@@ -23,7 +23,20 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
 
-NAMES = ("resnet1d", "bilstm", "transformer", "mamba2", "cnn_ecg_mamba", "agcacl", "mrmnet")
+NAMES = (
+    "resnet1d",
+    "bilstm",
+    "transformer",
+    "mamba2",
+    "cnn_ecg_mamba",
+    "agcacl",
+    "mrmnet",
+    "xresnet1d101",
+    "resnet1d_wang",
+    "fcn_wang",
+    "inceptiontime",
+    "lstm_bidir",
+)
 
 Tag = Literal["paper", "code", "ours"]
 
