@@ -42,7 +42,7 @@ ORDER = [
     ["protocol", "challenge_thresholds"],
     ["challenge_score", "one_label"],
     ["diagrams", "bootstrap", "machine", "states", "electrograms"],
-    ["train", "metrics"],
+    ["train", "metrics", "ranks"],
     ["objectives"],
     ["chapters", "contrastive", "cost", "losses", "mutual"],
     ["keys", "measure", "models", "data", "twins"],
