@@ -23,7 +23,8 @@ class Claim(BaseModel):
     """One number that a paper reports. unit: "%" where the paper gives per cent.
 
     year: of the Challenge's release that it is of. version: of the paper, where versions differ.
-    cohort: as in protocol.Protocol; by default all recordings with these leads. gain: whether the
+    task: of PTB-XL that it is of. cohort: as in protocol.Protocol; by default all recordings with
+    these leads. gain: whether the
     number is a distance to the strongest of the paper's baselines.
     """
 
@@ -45,6 +46,7 @@ class Claim(BaseModel):
     ]
     year: int | None = None
     version: str | None = None
+    task: str | None = None
     cohort: str = ""
     gain: bool = False
     value: float
@@ -56,7 +58,8 @@ class Paper(BaseModel):
     """All that a paper reports.
 
     protocol: how, as far as it is known, in the words of trial.Protocol; sound: how it should have
-    been. published, sound_words: what the two are called above a table.
+    been, empty where the paper's is sound. published, sound_words: what the two are called above a
+    table.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,9 +67,9 @@ class Paper(BaseModel):
     paper: str
     dataset: str
     protocol: dict[str, str]
-    sound: dict[str, str]
+    sound: dict[str, str] = {}
     published: str
-    sound_words: str
+    sound_words: str = ""
     claims: list[Claim]
 
 
@@ -99,9 +102,9 @@ def verdict(claim: Claim, value: float, low: float, high: float, kind: str) -> t
 def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
     """One row a claim: what the paper says, and what the run of `record` measured.
 
-    Columns: claim, model, leads, year, version, gain, metric, unit, claimed, value, low, high (the
-    paper's protocol), sound, sound_low, sound_high, data, verdict, why, key, read. What was not
-    measured is NaN.
+    Columns: claim, model, leads, year, version, task, gain, metric, unit, claimed, value, low,
+    high (the paper's protocol), sound, sound_low, sound_high, data, verdict, why, key, read. What
+    was not measured is NaN.
     """
     paper = load(chapter)
     rows = []
@@ -110,9 +113,10 @@ def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
         same = record["data"][0]["dataset"] == paper.dataset
         given = record.get("parameters", {})
         asked = given.get("year", claim.year) == claim.year and given.get("grouped", True)
-        asked = same and asked and not claim.gain
+        other_task = given.get("task", claim.task) != claim.task
+        asked = same and asked and not claim.gain and not other_task
         ours = _score(record, claim, paper.protocol) if asked else None
-        sound = _score(record, claim, paper.sound) if asked else None
+        sound = _score(record, claim, paper.sound) if asked and paper.sound else None
         value, low, high = (float("nan"),) * 3
         kind = record["data"][0]["kind"]
         said = ("not comparable", "not measured in this run")
@@ -123,6 +127,8 @@ def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
                 said = ("not comparable", "a smaller model than the paper's")
         elif not same:
             said = ("not comparable", "another dataset")
+        elif other_task:
+            said = ("not comparable", "another task")
         elif claim.gain:
             said = ("not comparable", "the paper's baselines are not known here")
         rows.append(
@@ -132,6 +138,7 @@ def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
                 "leads": claim.leads,
                 "year": claim.year,
                 "version": claim.version,
+                "task": claim.task,
                 "gain": claim.gain,
                 "metric": claim.metric,
                 "unit": claim.unit,
@@ -163,13 +170,19 @@ def shown(chapter: str, joined: pd.DataFrame) -> pd.DataFrame:
         of = {"release": joined["year"].astype(int)}
     elif joined["version"].notna().all():
         of = {"version": joined["version"]}
+    elif joined["task"].notna().all():
+        of = {"task": joined["task"]}
+    sound = {}
+    if paper.sound:
+        words = _in_words(joined, "sound", "sound_low", "sound_high", percent)
+        sound[paper.sound_words] = words
     table = pd.DataFrame(
         {
             **of,
             "metric": metric,
             "paper": joined["claimed"].astype(str),
             paper.published: _in_words(joined, "value", "low", "high", percent),
-            paper.sound_words: _in_words(joined, "sound", "sound_low", "sound_high", percent),
+            **sound,
             "data": joined["data"],
             "verdict": joined["verdict"],
         }
@@ -224,7 +237,7 @@ def _score(
     """
     for trial in sorted(record["trials"], key=lambda trial: bool(trial["protocol"].get("most"))):
         protocol = trial["protocol"]
-        other = ("changes", "windows", "loss", "repeat")
+        other = ("changes", "windows", "loss", "repeat", "turn")
         fits = (
             protocol["model"] == claim.model
             and protocol["cohort"] == (claim.cohort or f"{claim.leads}-lead")

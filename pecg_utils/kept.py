@@ -12,6 +12,7 @@ from pecg_utils import (
     claims,
     contrast_plots,
     files,
+    kept_models,
     ledger,
     plots,
     rhythm_words,
@@ -31,31 +32,45 @@ def fragment(records: list[dict[str, Any]], folder: Path) -> str:
     """The kept records of a chapter, each as tables and pictures, for the chapter's page."""
     if not records:
         return "No record is kept yet.\n"
-    parts = []
-    for record in records:
-        held = {name: pd.DataFrame(table) for name, table in record.get("tables", {}).items()}
-        trials = record["trials"]
-        if "ablation" in held:  # has a picture of its own
-            own = ("loss", "repeat")
-            trials = [t for t in trials if not any(t["protocol"][name] for name in own)]
-        rows = ledger.rows(trials)
-        given = record["data"][0]["kind"]
-        rows["name"] += [
-            (", trained on the twin" if _judged(record) and kind == given else "") + f" [{kind}]"
-            for kind in rows["data"]
-        ]
-        macro = rows[rows["label"] == "macro"]
-        pair = _pair(macro)
-        alt = f"{WORDS[pair[0]]} and {WORDS[pair[1]]} with intervals, trials of {title(record)}"
-        parts += [
-            f"### {title(record)}",
-            about(record),
-            *_by_site(record, held, folder),
-            *_of_signals(record, held, folder),
-            _picture(record, folder, "", alt, lambda: plots.forest(macro, pair)),  # noqa: B023
-            f":::{{dropdown}} The same in numbers\n{markdown(_trials_table(macro))}\n:::",
-        ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for record in records for part in _of_record(record, folder)) + "\n"
+
+
+def _of_record(record: dict[str, Any], folder: Path) -> list[str]:
+    held = {name: _numeric(pd.DataFrame(table)) for name, table in record.get("tables", {}).items()}
+    trials = record["trials"]
+    if "ablation" in held:  # has a picture of its own
+        own = ("loss", "repeat")
+        trials = [t for t in trials if not any(t["protocol"][name] for name in own)]
+    rows = ledger.rows(trials)
+    given = record["data"][0]["kind"]
+    rows["name"] += [
+        (", trained on the twin" if _judged(record) and kind == given else "") + f" [{kind}]"
+        for kind in rows["data"]
+    ]
+    macro = rows[rows["label"] == "macro"]
+    pair = _pair(macro)
+    alt = f"{WORDS[pair[0]]} and {WORDS[pair[1]]} with intervals, trials of {title(record)}"
+    compared = kept_models.parts(
+        record, held, lambda which, words, draw: _picture(record, folder, which, words, draw)
+    )
+    return [
+        f"### {title(record)}",
+        about(record),
+        *_by_site(record, held, folder),
+        *_of_signals(record, held, folder),
+        *(compared or [_picture(record, folder, "", alt, lambda: plots.forest(macro, pair))]),
+        f":::{{dropdown}} The same in numbers\n{markdown(_trials_table(macro))}\n:::",
+    ]
+
+
+def _numeric(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table, with columns of numbers and None as numbers and NaN."""
+    found = table.copy()
+    for name in found.columns:
+        given = found[name].dropna()
+        if all(isinstance(x, int | float) for x in given):
+            found[name] = pd.to_numeric(found[name])
+    return found
 
 
 def _pair(macro: pd.DataFrame) -> tuple[str, str]:
@@ -72,7 +87,6 @@ def _by_site(record: dict[str, Any], held: Tables, folder: Path) -> list[str]:
     for metric, chance in (("auroc", 0.5), ("challenge_score", 0.0)):
         if (table := held.get(f"sites, {metric}")) is None:
             continue
-        table = table.astype({"value": float, "low": float, "high": float})
         alt = f"{WORDS[metric]} at each site, pooled and left out, of {title(record)}"
         parts.append(
             _picture(
@@ -99,7 +113,6 @@ def _of_signals(record: dict[str, Any], held: Tables, folder: Path) -> list[str]
     """What a record holds of two signals: distances, the mask alone, and terms of the loss."""
     parts = []
     if (table := held.get("same windows")) is not None:
-        table = table.astype({"value": float, "low": float, "high": float})
         alt = f"Top-1 accuracy, macro F1 and AUROC by way of dividing, of {title(record)}"
         three = ("top1", "f1", "auroc")
         parts += [
@@ -108,7 +121,6 @@ def _of_signals(record: dict[str, Any], held: Tables, folder: Path) -> list[str]
             *_by_class(record, folder),
         ]
     if (table := held.get("distances")) is not None:
-        table = table.astype({"value": float, "low": float, "high": float})
         shown = words.distances(table).reset_index(names="on the same windows")
         parts += ["What lies between two trials, with the interval over patients:", markdown(shown)]
     table = held.get("presence", pd.DataFrame())
@@ -118,8 +130,6 @@ def _of_signals(record: dict[str, Any], held: Tables, folder: Path) -> list[str]
         if not rhythm_words.constant(table):
             parts.append(str(rhythm_words.presence(table).data))
     if (table := held.get("ablation")) is not None:
-        numbers = ("value", "low", "high", "gain", "gain_low", "gain_high")
-        table = table.astype(dict.fromkeys(numbers, float))
         alt = f"Top-1 accuracy and macro F1 by terms of the loss and seed, of {title(record)}"
         parts += [
             "Terms of the loss, a dot a seed with its interval over patients:",
