@@ -1,13 +1,13 @@
 """The pictures of windows of one class each: every number, name and place is as it was given."""
 
-from itertools import combinations, pairwise
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import draw
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from pecg_utils import contrast_plots
@@ -16,38 +16,6 @@ from pecg_utils.plots import OURS
 CLASSES = ("N", "paced", "AVRT", "AVNRT", "VT", "atrial", "premature")
 
 pytestmark = pytest.mark.usefixtures("drawn_and_closed")
-
-
-def draw(figure):
-    """Draw it for real and give its axes; no words lie on others, or outside of the figure."""
-    assert isinstance(figure, Figure)
-    assert figure.get_figwidth() == 10
-    figure.draw_without_rendering()  # lays it out; a closed figure's canvas draws nothing
-    texts = [
-        text
-        for text in figure.findobj(Text)
-        if text.get_text() and text.get_visible() and not hidden(text)
-    ]
-    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in texts]
-    for (one, a), (two, b) in combinations(boxes, 2):
-        over = (np.minimum(a.max, b.max) - np.maximum(a.min, b.min)).min()
-        assert over <= 1, f"{one!r} lies on {two!r}"
-    for word, box in boxes:
-        assert (box.min >= -1).all(), word
-        assert (box.max <= figure.bbox.max + 1).all(), word
-    return figure.axes
-
-
-def hidden(text):
-    """Whether it is of a tick that its axis does not draw."""
-    if text.axes is None:  # of a legend
-        return False
-    for axis, side in ((text.axes.xaxis, 0), (text.axes.yaxis, 1)):
-        ticks = [each for tick in axis.get_major_ticks() for each in (tick.label1, tick.label2)]
-        if text in ticks:
-            low, high = sorted(axis.get_view_interval())
-            return not low <= text.get_position()[side] <= high
-    return False
 
 
 def words(texts):

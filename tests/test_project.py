@@ -35,7 +35,7 @@ ORDER = [
     ["twin_pages", "preparations"],
     ["ledger"],
     ["mrmnet_plots"],
-    ["state_plots", "challenge_plots", "contrast_plots", "electrogram_plots"],
+    ["state_plots", "challenge_plots", "comparison_plots", "contrast_plots", "electrogram_plots"],
     ["claims", "plots", "cards", "sources"],
     ["ablation", "comparison", "picked", "sample_wise", "shared_windows"],
     ["asked", "presence", "subgroups"],
