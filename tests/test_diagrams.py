@@ -37,6 +37,11 @@ def test_the_weights_of_all_stages_are_the_models(name: str) -> None:
         ("mamba2", ["250 steps × 128 features", "128 features"]),
         ("agcacl", ["16 and 31 tokens × 128 features", "16 tokens × 128 features"]),
         ("mrmnet", ["128 channels × 256 steps", "128 × 128 and 256 × 64 channels × steps"]),
+        ("xresnet1d101", ["64 channels × 63 steps", "256 channels × 8 steps", "512 features"]),
+        ("resnet1d_wang", ["128 channels × 125 steps", "128 channels × 63 steps"]),
+        ("fcn_wang", ["256 channels × 249 steps", "256 features"]),
+        ("inceptiontime", ["128 channels × 250 steps", "256 features"]),
+        ("lstm_bidir", ["250 steps × 512 features", "1536 features"]),
     ],
 )
 def test_shapes_are_measured(name: str, shapes: list[str]) -> None:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from ptbxl_by_hand import COUNTS
 from torch import Tensor, nn
 
 from pecg_utils.errors import PecgError
@@ -113,7 +114,8 @@ def test_bfloat16_is_close(name: str) -> None:
         half = logits_of(model, windows)
     with torch.no_grad():
         full = logits_of(model, windows)
-    assert torch.allclose(half.float(), full, atol=0.05)
+    largest = max(1.0, float(full.abs().max()))  # bfloat16 is exact to a part of the number
+    assert torch.allclose(half.float(), full, atol=0.05 * largest)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -191,6 +193,8 @@ def conv(c_in: int, c_out: int, kernel: int) -> int:
 
 def by_hand(name: str, L: int = 12, C: int = 19, T: int = 300) -> tuple[int, int]:
     """Weights and multiply-adds at the default sizes, written out."""
+    if name in COUNTS:
+        return COUNTS[name](L, C, T)
     if name == "resnet1d":
         weights, macs = conv(L, 64, 15) + 2 * 64, conv(L, 64, 15) * T // 2
         c_in, steps = 64, T // 4
@@ -313,7 +317,7 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
     ("name", "leads", "samples", "sizes", "says"),
     [
         ("resnet", 12, 300, {}, "no model 'resnet'. Did you mean resnet1d?"),
-        ("zebra", 12, 300, {}, "transformer, mamba2, cnn_ecg_mamba, agcacl, mrmnet."),
+        ("zebra", 12, 300, {}, "resnet1d_wang, fcn_wang, inceptiontime, lstm_bidir."),
         ("resnet1d", 12, 300, {"chanels": (1, 2, 3, 4)}, "Did you mean channels?"),
         ("resnet1d", 0, 300, {}, "given 0 leads; it takes 1 to 16"),
         ("resnet1d", 17, 300, {}, "given 17 leads; it takes 1 to 16"),

@@ -32,6 +32,16 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
             "dropout": 0.0,
         },
         "mrmnet": {"width": 4},
+        "xresnet1d101": {
+            "stem": (16, 16, 32),
+            "channels": 16,
+            "blocks": (1, 1, 2, 1),
+            "head": 32,
+        },
+        "resnet1d_wang": {"channels": 32, "head": 32},
+        "fcn_wang": {"channels": (32, 64, 32), "head": 32},
+        "inceptiontime": {"filters": 4, "bottleneck": 4, "depth": 3, "head": 32},
+        "lstm_bidir": {"hidden": 16, "layers": 1, "head": 32},
     },
     "small": {
         "resnet1d": {"channels": (16, 32, 64, 128), "blocks": 1},
@@ -48,6 +58,11 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         },
         "agcacl": {"channels": (16, 32, 64, 64), "depth": 1, "feedforward": 128},
         "mrmnet": {"width": 16},
+        "xresnet1d101": {},
+        "resnet1d_wang": {},
+        "fcn_wang": {},
+        "inceptiontime": {},
+        "lstm_bidir": {"hidden": 64},
     },
     "paper": {
         "resnet1d": {},
@@ -57,6 +72,11 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "cnn_ecg_mamba": {},
         "agcacl": {},
         "mrmnet": {},
+        "xresnet1d101": {},
+        "resnet1d_wang": {},
+        "fcn_wang": {},
+        "inceptiontime": {},
+        "lstm_bidir": {},
     },
 }
 # A ResNet-1D with about as many weights as the CNN-ECG-Mamba of the same sizes; a test counts them.
