@@ -29,7 +29,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import files
-from pecg_utils.data import blocks
+from pecg_utils.data import blocks, folds
 from pecg_utils.data.blocks import USUAL, Blocks
 from pecg_utils.data.recording import UNKNOWN, sites
 from pecg_utils.errors import PecgError
@@ -104,7 +104,7 @@ def make(
     if by == "site":
         raise PecgError("A site split has a part for each site; `several` makes them.")
     if by == "fold":
-        side = _by_fold(table, turn)
+        side = folds.sides(table, turn, NOWHERE)
     elif by == "division":
         side = _by_division(table, labels, seed)
     else:
@@ -332,24 +332,6 @@ def _units(table: pd.DataFrame, by: str, block: Blocks = USUAL) -> npt.NDArray[n
     _, joined = connected_components(coo_array(links, shape=(size, size)), directed=False)
     units: npt.NDArray[np.generic] = joined[names]
     return units
-
-
-def _by_fold(table: pd.DataFrame, turn: int) -> Sides:
-    """The published folds; after each `turn` the fold before is tested, and the one before that
-    validates. Of a recording that stands in several of these sides the tested copy stays, or else
-    the validating one."""
-    if "fold" not in table.columns:
-        raise PecgError("This dataset has no published folds; split by patient instead.")
-    fold = table["fold"].to_numpy()
-    if not np.isin(fold, range(1, 11)).all():
-        raise PecgError("Some recordings have no fold between 1 and 10; split by patient instead.")
-    place = (fold + turn - 1) % 10  # 9 is tested, 8 validates
-    side = np.where(place <= 7, 0, place - 7).astype(np.int8)
-    if "same" in table.columns:
-        for held in (2, 1):
-            copies = table["same"].isin(table["same"][side == held]).to_numpy()
-            side[copies & (side < held)] = NOWHERE
-    return side
 
 
 def _by_division(table: pd.DataFrame, labels: Flags, seed: int) -> Sides:

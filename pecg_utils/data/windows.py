@@ -80,6 +80,12 @@ class Windows:
         """The windows `rows`, (n, L, T) float32, mV."""
         return self.steps[rows] * self.gain[rows][:, :, None]
 
+    def lead(self, record: str, name: str = "II") -> npt.NDArray[np.float32]:
+        """One lead of a recording's first window, (T,) mV."""
+        row = np.flatnonzero(self.table["record"] == record)[:1]
+        found: npt.NDArray[np.float32] = self.millivolts(row)[0, self.settings.leads.index(name)]
+        return found
+
 
 def data_fingerprint(dataset: Dataset) -> str:
     """A fingerprint over the contents of every file of the dataset, missing ones included."""
