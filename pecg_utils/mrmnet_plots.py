@@ -12,18 +12,21 @@ from pecg_utils.metrics import WORDS
 from pecg_utils.plots import GREY, INK, OURS, SOUND, canvas
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_ABOVE = ("macro AUROC above the sound rule's", "sample-wise F1 above the sound rule's")
 _DOT: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.8, "markersize": 7}
 
 
 def epochs(seen: pd.DataFrame, taken: pd.DataFrame) -> "Figure":
     """Left: the test side's AUROC after each epoch, a line a training, and where it was stopped.
 
-    Right: by how much each rule of picked.RULES lies above the sound one, a dot a training, the
-    mean as a bar. seen and taken: as picked.table gives them.
+    Then, in AUROC and in F1 averaged over recordings: by how much each rule of picked.RULES lies
+    above the sound one, a dot a training, the mean as a bar. seen and taken: as picked.table gives
+    them.
     """
-    figure, (left, right) = canvas(10, 3.9, 1, 2)
+    figure, (left, *others) = canvas(12, 4.2, 1, 3)
     mean = seen[(seen["side"] == "test") & (seen["answer"] == picked.MEAN)]
     for number, (_, line) in enumerate(mean.groupby(["seed", "fold"])):
         named = "one training, mean of the heads" if number == 0 else None
@@ -32,8 +35,17 @@ def epochs(seen: pd.DataFrame, taken: pd.DataFrame) -> "Figure":
         of = taken[taken["rule"] == rule]
         left.plot(of["epoch"], of["auroc"], "o", color=colour, label=rule, **_DOT)
     left.set(xlabel="epoch", ylabel="macro AUROC, test side")
-    left.legend(frameon=False, fontsize=8, loc="lower right")
-    above = picked.optimism(taken)
+    figure.legend(
+        *left.get_legend_handles_labels(), frameon=False, loc="outside lower left", ncols=3
+    )
+    for panel, metric, words in zip(others, ("auroc", "f1"), _ABOVE, strict=True):
+        _above(panel, picked.optimism(taken, metric), named=panel is others[0])
+        panel.set_xlabel(words)
+    return figure
+
+
+def _above(right: "Axes", above: pd.DataFrame, named: bool) -> None:
+    """A dot a training for each rule, and their mean. above: as picked.optimism gives it."""
     rules = [rule for rule in picked.RULES if rule != picked.SOUND]
     places = np.arange(len(rules))[::-1]
     for place, rule in zip(places, rules, strict=True):
@@ -51,9 +63,10 @@ def epochs(seen: pd.DataFrame, taken: pd.DataFrame) -> "Figure":
             fontsize=9,
         )
     right.axvline(0, color=GREY, linestyle=":")
-    right.set_yticks(places, [rule.replace(", ", ",\n") for rule in rules], fontsize=9)
-    right.set(ylim=(-0.5, len(rules) - 0.3), xlabel="macro AUROC above that of the sound rule")
-    return figure
+    words = [rule.replace(", ", ",\n", 1) for rule in rules] if named else []
+    right.set_yticks(places, words, fontsize=9)
+    right.set(ylim=(-0.5, len(rules) - 0.3))
+    right.margins(x=0.15)
 
 
 def gains(rows: pd.DataFrame, metrics: tuple[str, ...] = ("auroc", "f1")) -> "Figure":
@@ -132,5 +145,6 @@ def by_rate(table: pd.DataFrame) -> "Figure":
     )
     panel.axvline(0.5, color=GREY, linestyle=":")
     panel.set(xlim=(None, 1.01), ylim=(-0.6, len(bands) - 0.4), xlabel="macro AUROC")
-    panel.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    lines, words = panel.get_legend_handles_labels()
+    figure.legend(lines, words, frameon=False, loc="outside lower center", ncols=len(names))
     return figure

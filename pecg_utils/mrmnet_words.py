@@ -10,6 +10,7 @@ import pandas as pd
 from pecg_utils import models, picked
 from pecg_utils.claims import interval
 from pecg_utils.metrics import WORDS
+from pecg_utils.trial import Outcome
 from pecg_utils.words import markdown
 
 if TYPE_CHECKING:
@@ -62,6 +63,31 @@ def compared(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown).T.drop(columns=f"trainings, {WORDS['f1']}", errors="ignore")
 
 
+def untested(outcomes: Sequence[Outcome]) -> "Markdown":
+    """Which labels a test side lacks, or has everywhere, and so has no AUROC of; by tested fold."""
+    said = []
+    for fold, outcome in {_tested(o): o for o in reversed(outcomes)}.items():
+        share = outcome.targets.mean(axis=0)  # (C,)
+        names = np.array(outcome.classes)
+        if len(lacking := names[share == 0]):
+            said.append(f"{fold} has no recording with {', '.join(lacking)}")
+        if len(full := names[share == 1]):
+            said.append(f"{fold} has no recording without {', '.join(full)}")
+    if not said:
+        return markdown("Every label is carried by some recordings of each test side.")
+    return markdown(
+        f"{'; '.join(said)}. Such a label has no AUROC and is left out of its mean; in macro F1 a "
+        "label that nobody carries counts as 0."
+    )
+
+
+def _tested(outcome: Outcome) -> str:
+    """What was tested, in words."""
+    if outcome.protocol.split != "fold":
+        return "The test side"
+    return f"Fold {10 - outcome.protocol.turn}"
+
+
 def cost(table: pd.DataFrame) -> pd.DataFrame:
     """comparison.costs as a reader wants it."""
     return pd.DataFrame(
@@ -82,20 +108,19 @@ def cost(table: pd.DataFrame) -> pd.DataFrame:
 
 def optimism(taken: pd.DataFrame, kind: str) -> "Markdown":
     """How far each way of choosing by the test side lies above the sound one."""
-    above = picked.optimism(taken)
     said = []
-    for rule, of in above.groupby("rule", sort=False):
-        if rule == picked.LAST:
-            continue
-        values = of["above"].to_numpy()
-        said.append(
-            f"with the {rule.removesuffix(', as coded')}, macro AUROC is {values.mean():+.3f} in "
-            f"the mean, {values.min():+.3f} to {values.max():+.3f}"
-        )
+    for rule in (picked.AS_CODED, picked.EPOCH, picked.HEAD):
+        both = []
+        for metric, words in (("auroc", "macro AUROC"), ("f1", "sample-wise F1")):
+            above = picked.optimism(taken, metric)
+            values = above.loc[above["rule"] == rule, "above"].to_numpy()
+            spread = f"{values.min():+.3f} to {values.max():+.3f}"
+            both.append(f"{words} {values.mean():+.3f} in the mean ({spread})")
+        said.append(f"- {rule}: {', '.join(both)}")
     count = len(taken[["seed", "fold"]].drop_duplicates())
     return markdown(
-        f"On the *{kind}*, over {count} trainings, against the epoch by validation and the mean of "
-        f"the heads: {'; '.join(said)}."
+        f"On the *{kind}*, over {count} trainings, less what the epoch by validation and the mean "
+        f"of the heads have:\n\n" + "\n".join(said)
     )
 
 

@@ -18,10 +18,11 @@ from pecg_utils.metrics import AUROC, METRICS, macro
 from pecg_utils.trial import Outcome, epochs
 
 AS_CODED = "epoch and head by the test side, as coded"
+EPOCH = "epoch by the test side, mean of the heads"
 HEAD = "epoch by validation, head by the test side"
 SOUND = "epoch by validation, mean of the heads"
 LAST = "last epoch, mean of the heads"
-RULES = (AS_CODED, HEAD, SOUND, LAST)
+RULES = (AS_CODED, EPOCH, HEAD, SOUND, LAST)
 MEAN = "mean"  # of the heads' probabilities
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
@@ -74,6 +75,7 @@ def rules(seen: pd.DataFrame) -> pd.DataFrame:
     apart = test[test.index.get_level_values("answer").isin(heads)]["both"]
     taken = {
         AS_CODED: apart.idxmax(),
+        EPOCH: test.xs(MEAN, level="answer", drop_level=False)["both"].idxmax(),
         HEAD: apart.loc[[best]].idxmax(),
         SOUND: (best, MEAN),
         LAST: (int(seen["epoch"].max()), MEAN),

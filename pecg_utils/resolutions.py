@@ -187,7 +187,7 @@ def _opened(
     training, weights = model.training, next(model.parameters())
     try:
         with torch.no_grad(), _listening(parts) as given:
-            model(torch.as_tensor(windows).to(weights))
+            model.eval()(torch.as_tensor(windows).to(weights))
     finally:
         model.train(training)
     flat = {  # (B, S) or (B, C)
