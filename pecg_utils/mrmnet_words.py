@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pecg_utils import models, picked
+from pecg_utils import comparison, models, picked, resolutions
 from pecg_utils.claims import interval
+from pecg_utils.data.windows import Windows
 from pecg_utils.metrics import WORDS
 from pecg_utils.trial import Outcome
 from pecg_utils.words import markdown
@@ -86,6 +87,23 @@ def _tested(outcome: Outcome) -> str:
     if outcome.protocol.split != "fold":
         return "The test side"
     return f"Fold {10 - outcome.protocol.turn}"
+
+
+def gates(outcomes: Sequence[Outcome], windows: Windows) -> pd.DataFrame:
+    """The mean gate by step on the QRS and elsewhere, of each training and stream."""
+    rows = {}
+    for outcome in outcomes:
+        model, tested = resolutions.trained(outcome, windows)
+        found = resolutions.around_beats(model, tested)
+        row: dict[str, str] = {}
+        for stream in found.gates:
+            inside, outside = found.levels(stream)
+            row |= {
+                f"{stream}: on the QRS": f"{inside:.2f}",
+                f"{stream}: elsewhere": f"{outside:.2f}",
+            }
+        rows[comparison.block(outcome.protocol)] = row
+    return pd.DataFrame(rows).T
 
 
 def cost(table: pd.DataFrame) -> pd.DataFrame:
