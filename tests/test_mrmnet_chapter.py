@@ -81,10 +81,12 @@ def test_the_tables_are_of_the_trials(record):
             continue
         scores = pd.DataFrame(trial["scores"])
         value = scores.query("metric == 'auroc' and label == 'macro'")["value"].item()
-        block = f"seed {p['repeat'] + 1}, fold 10"
-        mine = blocks.query("model == @p['model'] and block == @block")
+        of = (blocks["model"] == p["model"]) & (
+            blocks["block"] == f"seed {p['repeat'] + 1}, fold 10"
+        )
+        mine = blocks[of]
         assert mine["value"].item() == value
-        area = compared.query("name == @p['model'] and metric == 'auroc'").iloc[0]
+        area = compared[(compared["name"] == p["model"]) & (compared["metric"] == "auroc")].iloc[0]
         assert area["least"] <= value <= area["most"]
     taken = held(record, "rules")
     assert len(taken) == 2 * len(picked.RULES)
