@@ -53,8 +53,9 @@ def table(
 ) -> pd.DataFrame:
     """One row a model and macro metric: name, metric, trials, value, low, high, and what follows.
 
-    least, most: of the values of its single trials. gain, gain_low, gain_high: the value less that
-    of the first model, with the interval over patients, who are drawn for both at once.
+    apart: how far two trials that differ in their seed alone lie from each other at most. gain,
+    gain_low, gain_high: the value less that of the first model, with the interval over patients,
+    who are drawn for both at once.
 
     Raises ValueError where two models were not tested on the same recordings in the same order.
     """
@@ -79,25 +80,36 @@ def table(
             place = METRICS.index(metric)
             value, drawn = float(each[0][place, 0]), each[1][place]
             first.setdefault(metric, (value, drawn))
-            gain, apart = value - first[metric][0], drawn - first[metric][1]
-            limits, _ = bootstrap.middle(np.stack([drawn, apart]))
+            gain, gains = value - first[metric][0], drawn - first[metric][1]
+            limits, _ = bootstrap.middle(np.stack([drawn, gains]))
             if who.nunique() < 2:
                 limits = np.full((2, 2), np.nan)
-            single = [outcome.value(metric)["value"] for outcome in trials[name]]
-            spread = (min(single), max(single))
-            rows.append((name, metric, len(single), value, *limits[0], *spread, gain, *limits[1]))
-    own = ["value", "low", "high", "least", "most", "gain", "gain_low", "gain_high"]
+            apart = _seeds_apart(trials[name], metric)
+            rows.append((name, metric, parts.max() + 1, value, *limits[0], apart, gain, *limits[1]))
+    own = ["value", "low", "high", "apart", "gain", "gain_low", "gain_high"]
     return pd.DataFrame(rows, columns=["name", "metric", "trials", *own])
 
 
+def _seeds_apart(outcomes: Sequence[Outcome], metric: str) -> float:
+    by_fold: dict[int, list[float]] = {}
+    for outcome in outcomes:
+        by_fold.setdefault(outcome.protocol.turn, []).append(outcome.value(metric)["value"])
+    return float(max(max(values) - min(values) for values in by_fold.values()))
+
+
 def blocks(trials: Trials, metric: str = "auroc") -> pd.DataFrame:
-    """One row a trial: model, block (which seed and tested fold), value of the macro metric."""
+    """One row a trial: name, model, block (seed and tested fold), value of the macro metric."""
     rows = [
-        (name, block(outcome.protocol), outcome.value(metric)["value"])
+        (
+            f"{name}, {block(outcome.protocol)}",
+            name,
+            block(outcome.protocol),
+            outcome.value(metric)["value"],
+        )
         for name, of_one in trials.items()
         for outcome in of_one
     ]
-    return pd.DataFrame(rows, columns=["model", "block", "value"])
+    return pd.DataFrame(rows, columns=["name", "model", "block", "value"])
 
 
 def block(protocol: Protocol) -> str:

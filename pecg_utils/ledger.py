@@ -129,7 +129,8 @@ class Run:
             dataset.only(has), settings, places.windows(), self._fingerprint(dataset)
         )
         of = f"{dataset.name}, " if dataset.name in self._beside else ""
-        self.reports[f"{of}{dataset.kind}, {len(leads)} leads"] = prepared.report.as_json()
+        how = ", stretched" if settings.stretch else ""
+        self.reports[f"{of}{dataset.kind}, {len(leads)} leads{how}"] = prepared.report.as_json()
         return prepared
 
     def pairs(self) -> Pairs:
@@ -146,19 +147,20 @@ class Run:
         plan: Sequence[Protocol],
         weights: pd.DataFrame | None = None,
         of: Dataset | None = None,
+        watch: bool = False,
     ) -> list[Outcome]:
         """Each protocol of `plan` carried out on the windows, or read back if it was before.
 
         weights: the Challenge's, where its metric is to be reckoned. of: the dataset that the
-        windows are of, where it is not what models are trained on. Nothing where there are no such
-        windows.
+        windows are of, where it is not what models are trained on. watch: as in train.Training.
+        Nothing where there are no such windows.
         """
         if prepared is None:
             return []
         from pecg_utils.train import Training
 
         p = self.parameters
-        training = Training(**p.training)
+        training = Training(**p.training, watch=watch)
         outcomes = []
         for protocol in progress.track(plan, len(plan), f"{self.chapter}: model"):
             outcome = carry_out(

@@ -72,8 +72,8 @@ def _above(right: "Axes", above: pd.DataFrame, named: bool) -> None:
 def gains(rows: pd.DataFrame, metrics: tuple[str, ...] = ("auroc", "f1")) -> "Figure":
     """What a change brings over the first model, with the interval over patients; a panel a metric.
 
-    rows: as comparison.table gives it. The band in grey is the distance between the first model's
-    own trainings: the smallest and the largest of them, less their pooled value.
+    rows: as comparison.table gives it. The band in grey is as wide to either side as trainings of
+    the first model lie apart that differ in their seed alone.
     """
     first, *names = list(dict.fromkeys(rows["name"]))
     figure, panels = canvas(10, 1.2 + 0.45 * len(names), 1, len(metrics))
@@ -81,9 +81,7 @@ def gains(rows: pd.DataFrame, metrics: tuple[str, ...] = ("auroc", "f1")) -> "Fi
     for panel, metric in zip(panels, metrics, strict=True):
         of = rows[rows["metric"] == metric].set_index("name")
         own = of.loc[first]
-        panel.axvspan(
-            own["least"] - own["value"], own["most"] - own["value"], color=GREY, alpha=0.18, lw=0
-        )
+        panel.axvspan(-own["apart"], own["apart"], color=GREY, alpha=0.18, lw=0)
         chosen = of.loc[names]
         panel.hlines(places, chosen["gain_low"], chosen["gain_high"], color=SOUND, linewidth=2)
         panel.plot(chosen["gain"], places, "o", color=SOUND, **_DOT)

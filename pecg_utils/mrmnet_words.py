@@ -1,7 +1,7 @@
 """Tables and sentences of the chapter on MRM-Net, with the measured numbers put in by code."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import pandas as pd
 
 from pecg_utils import comparison, models, picked, resolutions
 from pecg_utils.claims import interval
+from pecg_utils.data.cpsc_ways import RATES
 from pecg_utils.data.windows import Windows
 from pecg_utils.metrics import WORDS
 from pecg_utils.trial import Outcome
@@ -16,6 +17,8 @@ from pecg_utils.words import markdown
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
+
+    from pecg_utils.ledger import Run
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -55,13 +58,12 @@ def compared(table: pd.DataFrame) -> pd.DataFrame:
         for line in of.itertuples():
             metric = WORDS[line.metric]
             row[metric] = interval(line.value, line.low, line.high)
-            row["its trainings" if line.metric == "auroc" else f"trainings, {metric}"] = (
-                f"{line.least:.3f} to {line.most:.3f}"
-            )
+            if line.metric == "auroc":
+                row["its seeds lie apart by"] = f"{line.apart:.3f}"
             apart = f"{line.gain:+.3f} ({line.gain_low:+.3f} to {line.gain_high:+.3f})"
             row[f"{metric}, less {first}"] = "" if name == first else apart
         shown[name] = row
-    return pd.DataFrame(shown).T.drop(columns=f"trainings, {WORDS['f1']}", errors="ignore")
+    return pd.DataFrame(shown).T
 
 
 def untested(outcomes: Sequence[Outcome]) -> "Markdown":
@@ -91,19 +93,19 @@ def _tested(outcome: Outcome) -> str:
 
 def gates(outcomes: Sequence[Outcome], windows: Windows) -> pd.DataFrame:
     """The mean gate by step on the QRS and elsewhere, of each training and stream."""
-    rows = {}
+    rows = []
     for outcome in outcomes:
         model, tested = resolutions.trained(outcome, windows)
         found = resolutions.around_beats(model, tested)
-        row: dict[str, str] = {}
+        row: dict[str, Any] = {"name": comparison.block(outcome.protocol)}
         for stream in found.gates:
             inside, outside = found.levels(stream)
             row |= {
-                f"{stream}: on the QRS": f"{inside:.2f}",
-                f"{stream}: elsewhere": f"{outside:.2f}",
+                f"{stream}: on the QRS": round(inside, 3),
+                f"{stream}: elsewhere": round(outside, 3),
             }
-        rows[comparison.block(outcome.protocol)] = row
-    return pd.DataFrame(rows).T
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def cost(table: pd.DataFrame) -> pd.DataFrame:
@@ -157,8 +159,33 @@ def gained(table: pd.DataFrame, kind: str) -> "Markdown":
     told = " and ".join(said) + " by an interval without 0" if said else ""
     nothing = f"no interval of a difference to {first} leaves 0 out"
     return markdown(
-        f"On the *{kind}*, in macro AUROC, {told or nothing}. Trainings of {first} itself lie "
-        f"{own['most'] - own['least']:.3f} apart."
+        f"On the *{kind}*, in macro AUROC, {told or nothing}. Trainings of {first} itself that "
+        f"differ in their seed alone lie up to {own['apart']:.3f} apart."
+    )
+
+
+def about_ways(run: "Run") -> "Markdown":
+    """What CPSC2018 is measured on here, to be said before its pictures."""
+    given = run.given.name == "cpsc2018"
+    kind, count = ("twin", run.parameters.recordings)
+    if given:
+        kind, count = run.given.kind, len(run.given.table)
+    return markdown(
+        f"All pictures of this section are of the *{kind}* of CPSC2018, {count:,} recordings."
+    )
+
+
+def stretched_less_sound(table: pd.DataFrame, kind: str) -> "Markdown":
+    """What stretching does to the score. table: as preparations.differences gives it."""
+    said = [
+        f"on {row.name}, {row.recordings}, {row.value:+.3f}"
+        + ("" if np.isnan(row.low) else f" ({row.low:+.3f} to {row.high:+.3f})")
+        for row in table.itertuples(index=False)
+        if not np.isnan(row.value)
+    ]
+    return markdown(
+        f"On the *{kind}*, macro AUROC with stretched recordings less that with padded ones is: "
+        f"{'; '.join(said)}. Each way was trained once, so that another seed may move this too."
     )
 
 
@@ -168,11 +195,12 @@ def stretching(true: Floats, stretched: Floats, short: Flags, kind: str) -> "Mar
     if not found.any():
         return markdown(f"No recording of the *{kind}* is shorter than a window.")
     slower = stretched[found] / true[found]
-    classes = [np.digitize(of[found], (60, 100)) for of in (true, stretched)]
+    ends = list(RATES.values())[:-1]
+    classes = [np.digitize(of[found], ends, right=True) for of in (true, stretched)]
     moved = int((classes[0] != classes[1]).sum())
     return markdown(
         f"On the *{kind}*, {int(short.sum())} of {len(short)} recordings are stretched. Their "
-        f"heart rate falls to {np.median(slower):.0%} of what it was in the middle, to "
-        f"{slower.min():.0%} at most. "
+        f"heart rate falls to {np.median(slower):.0%} of what it was in the median, and to "
+        f"{slower.min():.0%} in the shortest. "
         f"{moved} of the {int(found.sum())} whose rate can be measured change their class."
     )

@@ -92,14 +92,17 @@ def table(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`by_epoch` and `rules` of several trainings, each with the columns seed and fold.
 
-    labels: (N, C) of all windows. seed: the protocol's repeat. fold: which one was tested.
+    labels: (N, C) of all windows. seed: the protocol's repeat. fold: which one was tested, 0 where
+    there are no folds.
     """
     seen, taken = [], []
     for outcome in outcomes:
         sides = outcome.folds[0].sides
         of = {side: labels[sides[side]] for side in ("validation", "test")}
         one = by_epoch(outcome, of, names)
-        block = {"seed": outcome.protocol.repeat, "fold": 10 - outcome.protocol.turn}
+        protocol = outcome.protocol
+        fold = 10 - protocol.turn if protocol.split == "fold" else 0
+        block = {"seed": protocol.repeat, "fold": fold}
         seen.append(one.assign(**block))
         taken.append(rules(one).assign(**block))
     return pd.concat(seen, ignore_index=True), pd.concat(taken, ignore_index=True)

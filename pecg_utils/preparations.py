@@ -1,4 +1,4 @@
-"""MRM-Net on CPSC2018, prepared in each way of its released code and in a sound one.
+"""MRM-Net on CPSC2018, prepared in the ways of its released code and in a sound one.
 
 data/cpsc_ways.py says what the ways are. In each, every recording is tested once by a model that
 was taught others. The sound way and the stretched one differ in the recordings under 10 s alone.
@@ -22,8 +22,9 @@ from pecg_utils.trial import Outcome
 
 SOUND = "sound: all labels, zeros after the end"
 STRETCHED = "data_process.py: all labels, stretched"
-FIRST = "data_load.py: first label alone"
-TRANSPOSED = "data_load.py: transposed as well"
+FIRST = "data_load.py, axes kept: first label alone"
+TRANSPOSED = "data_load.py: first label alone, transposed"
+SHORT = "those under 10 s"
 Rates = npt.NDArray[np.float64]
 
 
@@ -90,6 +91,18 @@ def rates(ways: Ways) -> tuple[Rates, Rates]:
     return cpsc_ways.heart_rates(ways.padded), cpsc_ways.heart_rates(ways.stretched)
 
 
+def rate_table(ways: Ways, true: Rates, stretched: Rates) -> pd.DataFrame:
+    """One row a recording: name, short, rate, after_stretching (1/min)."""
+    return pd.DataFrame(
+        {
+            "name": ways.padded.table["record"].astype(str),
+            "short": ways.short,
+            "rate": true,
+            "after_stretching": stretched,
+        }
+    )
+
+
 def by_rate(ways: Ways, true: Rates, resamples: int = 1000) -> pd.DataFrame:
     """Macro AUROC of padded and stretched by the class of the true rate (N,).
 
@@ -102,6 +115,32 @@ def by_rate(ways: Ways, true: Rates, resamples: int = 1000) -> pd.DataFrame:
         table = subgroups.by_band(outcome, true[rows], cpsc_ways.RATES, resamples)
         parts.append(table.assign(name=name))
     return pd.concat(parts, ignore_index=True)
+
+
+def differences(ways: Ways, resamples: int = 1000) -> pd.DataFrame:
+    """Macro AUROC of the stretched way less that of the sound one: name, value, low, high.
+
+    On all recordings, and on those that were stretched. One training a way and fold.
+    """
+    sound, stretched = (ways.outcomes[name] for name in (SOUND, STRETCHED))
+    rows = []
+    for name, keep in (("all recordings", np.full(len(ways.short), True)), (SHORT, ways.short)):
+        first, second = _only(stretched, keep), _only(sound, keep)
+        found = subgroups.difference(first, second, "auroc", resamples)
+        rows.append((name, int(keep.sum()), *found))
+    return pd.DataFrame(rows, columns=["name", "recordings", "value", "low", "high"])
+
+
+def _only(outcome: Outcome, keep: npt.NDArray[np.bool_]) -> Outcome:
+    """An outcome on some of its windows. keep: (N,), of all windows; all are tested once."""
+    of = keep[np.concatenate([fold.sides["test"] for fold in outcome.folds])]  # (n,)
+    return replace(
+        outcome,
+        targets=outcome.targets[of],
+        probabilities=outcome.probabilities[of],
+        answers=outcome.answers[of],
+        about=outcome.about[of].reset_index(drop=True),
+    )
 
 
 def _called(protocol: Protocol, windows: str, **changes: Any) -> Protocol:

@@ -149,7 +149,9 @@ def fit(
         if score > best.score or training.last:
             best = _Best(score, epoch + 1, _copied(model), _copied(objective))
         if look is not None:
+            paused = time.monotonic()
             look(epoch + 1, model, objective)
+            begun += time.monotonic() - paused  # what is looked at is no training
         if time.monotonic() - last_saved > _SAVE_EVERY:
             state = {
                 "model": model.state_dict(),

@@ -3,8 +3,8 @@
 | way | labels | recordings under 10 s | axes |
 | --- | --- | --- | --- |
 | data_process.py:258-271 | all of a recording | stretched in time to 10 s | leads × samples |
-| data_load.py:81, 243 | the first one alone | as above, *ours* | leads × samples |
-| data_load.py:219 | the first one alone | as above, *ours* | transposed |
+| data_load.py:81, 219, 243 | the first one alone | as above, *ours* | transposed |
+| the same, axes kept, *ours* | the first one alone | as above | leads × samples |
 | sound, *ours* | all of a recording | zeros after their end | leads × samples |
 
 Longer recordings are cut to their first 10 s. The code's readme points at data_load.py; which way
@@ -24,8 +24,8 @@ from pecg_utils.data.recording import Dataset
 from pecg_utils.data.windows import Windows
 from pecg_utils.errors import PecgError
 
-# Upper ends of the classes of heart rate, 1/min; what lies between 60 and 100 is called normal.
-RATES = {"under 60 a minute": 60.0, "60 to 100 a minute": 100.0, "over 100 a minute": np.inf}
+# Upper ends of the classes of heart rate, 1/min to one decimal; from 60 to 100 is called normal.
+RATES = {"under 60 a minute": 59.95, "60 to 100 a minute": 100.0, "over 100 a minute": np.inf}
 
 
 def says_first(dataset: Dataset) -> bool:
@@ -65,12 +65,12 @@ def transposed(windows: Windows) -> Windows:
 def heart_rates(windows: Windows) -> npt.NDArray[np.float64]:
     """What a model could read off the windows as the heart rate: (N,) 1/min.
 
-    60 s over the middle RR interval; NaN where fewer than three beats were found.
+    60 s over the middle RR interval, to one decimal; NaN where fewer than three beats were found.
     """
     rates = np.full(len(windows), np.nan)
     for row in range(len(windows)):
         signal = windows.millivolts(np.array([row]))[0].T  # (T, L)
         at = beats(np.ascontiguousarray(signal), windows.settings.fs)
         if len(at) > 2:
-            rates[row] = 60 / float(np.median(np.diff(at)))
+            rates[row] = round(60 / float(np.median(np.diff(at))), 1)
     return rates
