@@ -11,10 +11,11 @@ from pecg_utils.markdown import table as markdown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Tables = dict[str, pd.DataFrame]
 Draw = Callable[[str, str, "Callable[[], Figure]"], str]  # name, words for the blind, picture
 
 
-def parts(record: dict[str, Any], held: dict[str, pd.DataFrame], draw: Draw) -> list[str]:
+def parts(record: dict[str, Any], held: Tables, draw: Draw) -> list[str]:
     """What the record holds, part by part; nothing where it compares no models.
 
     held: its tables by name. draw: makes a picture's line of the page.
@@ -22,10 +23,14 @@ def parts(record: dict[str, Any], held: dict[str, pd.DataFrame], draw: Draw) -> 
     if "comparison" not in held:
         return []
     kind = record["data"][0]["kind"]
+    return [*_models(held, kind, draw), *_audits(held, kind, draw), *_ways(record, held, draw)]
+
+
+def _models(held: Tables, kind: str, draw: Draw) -> list[str]:
     scored, cost, blocks = (held[name] for name in ("comparison", "cost", "blocks"))
     ranked = ranks.compare(blocks)
     count = int(scored["trials"].iloc[0])
-    found = [
+    return [
         f"All models, {count} trainings each, which differ in seed and tested fold:",
         draw("-models", "Macro AUROC and macro F1 of each model", lambda: plots.forest(scored)),
         _table(mrmnet_words.compared(scored), "model"),
@@ -44,10 +49,20 @@ def parts(record: dict[str, Any], held: dict[str, pd.DataFrame], draw: Draw) -> 
         ),
         ranks.in_words(ranked),
     ]
+
+
+def _audits(held: Tables, kind: str, draw: Draw) -> list[str]:
+    found = []
     if (table := held.get("rules")) is not None:
         found += [
             "Who chooses the epoch and the head:",
             _said(mrmnet_words.optimism(table, kind)),
+        ]
+    if (table := held.get("gates")) is not None:
+        table = table.rename(columns={"name": "training"})
+        found += [
+            "The mean gate by step of each training, on the QRS and elsewhere:",
+            markdown(table),
         ]
     if (table := held.get("ablation of parts")) is not None:
         found += [
@@ -69,8 +84,13 @@ def parts(record: dict[str, Any], held: dict[str, pd.DataFrame], draw: Draw) -> 
                 lambda: comparison_plots.two_f1(both),
             ),
         ]
+    return found
+
+
+def _ways(record: dict[str, Any], held: Tables, draw: Draw) -> list[str]:
+    beside = next(iter(record.get("beside", [])), record["data"][0])  # CPSC2018, if not itself
+    found = []
     if (ways := held.get("ways")) is not None:
-        beside = next(iter(record.get("beside", [])), record["data"][0])
         found += [
             f"MRM-Net on CPSC2018, {{tag}}`{beside['kind']}`, {beside['recordings']} recordings, "
             "in each way of preparing it:",
@@ -90,6 +110,8 @@ def parts(record: dict[str, Any], held: dict[str, pd.DataFrame], draw: Draw) -> 
                 lambda: mrmnet_plots.by_rate(rates),
             ),
         ]
+    if (less := held.get("stretched less sound")) is not None:
+        found.append(_said(mrmnet_words.stretched_less_sound(less, beside["kind"])))
     return found
 
 
