@@ -46,13 +46,14 @@ def scale(
     count = max(len(rows) * windows.steps.shape[2], 1)
     if together:
         # Each lead was counted from a value of its own; its sum and squares from 0 are added up.
+        near = near.astype(np.float64)
         squares = squares + 2 * near * total + count * near**2
         total = total + count * near
         mean = np.full(len(places), total.mean() / count)
         std = np.sqrt(np.maximum(squares.mean() / count - mean**2, 0))
-        return Scale(tuple(leads), mean, np.where(std > 0, std, 1.0))
-    mean = near + total / count
-    std = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
+    else:
+        mean = near + total / count
+        std = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
     constant = std <= 1e-6 * np.abs(mean)  # what rounding to 16 bits leaves of equal values
     return Scale(tuple(leads), mean, np.where(constant, 1.0, std))
 
