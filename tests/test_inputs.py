@@ -84,3 +84,55 @@ def test_a_lead_that_is_not_there(windows: Windows) -> None:
 def test_the_map_is_only_read(windows: Windows, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="read-only"):
         windows.steps[0] = 0
+
+
+@pytest.mark.parametrize("chunk", [2048, 7])
+@pytest.mark.parametrize("leads", [NINE_LEADS, ("V3", "I"), ("aVR",)])
+def test_together_the_statistics_are_numpys_over_all_leads(
+    windows: Windows, monkeypatch: pytest.MonkeyPatch, leads: tuple[str, ...], chunk: int
+) -> None:
+    monkeypatch.setattr(inputs, "_CHUNK", chunk)
+    rows = np.arange(0, len(windows), 3)
+    places = [NINE_LEADS.index(lead) for lead in leads]
+    shifted = {**vars(windows), "steps": np.array(windows.steps)}
+    shifted["steps"][:, 1] = 30000  # a lead far from the others' level
+    for given in (windows, Windows(**shifted)):
+        values = given.millivolts(rows)[:, places].astype(np.float64)  # (n, L, T)
+        found = scale(given, rows, leads, together=True)
+        assert found.leads == leads
+        assert found.mean.shape == found.std.shape == (len(leads),)
+        np.testing.assert_allclose(found.mean, values.mean(), atol=1e-7, rtol=1e-7)
+        np.testing.assert_allclose(found.std, values.std(), rtol=1e-6)
+    alone, single = (scale(windows, rows, ("V3",), together=each) for each in (True, False))
+    np.testing.assert_allclose(alone.std, single.std, rtol=1e-6)  # of one lead it is the same
+
+
+def test_together_a_small_lead_stays_small(windows: Windows) -> None:
+    gain = windows.gain.copy()
+    gain[:, 4] *= 0.01
+    small = Windows(**{**vars(windows), "gain": gain})
+    rows = np.arange(len(small))
+    each, together = (
+        Inputs(small, rows, scale(small, rows, NINE_LEADS, of_all), small.labels).batch(rows)
+        for of_all in (False, True)
+    )
+    assert each[:, 4].std() == pytest.approx(1, abs=1e-3)
+    assert together.std() == pytest.approx(1, abs=1e-3)
+    assert together.mean() == pytest.approx(0, abs=1e-4)
+    ratio = small.millivolts(rows).std(axis=(0, 2)) / small.millivolts(rows).std()
+    np.testing.assert_allclose(together.std(axis=(0, 2)), ratio, rtol=1e-3)
+    assert together[:, 4].std() < 0.02
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.7153846, -2.7115385, 15.3538462, -26.6])
+def test_together_a_constant_signal_has_a_deviation_of_1(windows: Windows, constant: float) -> None:
+    """As of each lead: what rounding leaves of equal values is no deviation."""
+    gain = np.full_like(windows.gain, max(abs(constant), 1) / 32767)
+    steps = np.full_like(windows.steps, round(constant / gain[0, 0]))
+    gain[::2] = np.nextafter(gain[0, 0], np.float32(1))  # equal but for the last bit
+    flat = Windows(**{**vars(windows), "steps": steps, "gain": gain})
+    rows = np.arange(len(flat))
+    found = scale(flat, rows, NINE_LEADS, together=True)
+    assert (found.std == 1).all()
+    np.testing.assert_allclose(found.mean, flat.millivolts(rows).astype(float).mean(), rtol=1e-6)
+    assert np.abs(Inputs(flat, rows, found, flat.labels).batch(rows)).max() < 1e-4
