@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
+from pecg_utils.beats import beats
 from pecg_utils.errors import PecgError
-from pecg_utils.signal import resample
+from pecg_utils.signal import resample, stretched
 
 
 def tone(hz: float, fs: float = 500, seconds: float = 10) -> np.ndarray:
@@ -69,3 +70,38 @@ def test_plain_decimation_keeps_every_fifth_sample() -> None:
 def test_an_equal_rate_changes_nothing() -> None:
     signal = tone(5)
     np.testing.assert_array_equal(resample(signal, 500, 500), signal)
+
+
+def test_stretched_by_hand() -> None:
+    """Three samples as five: every other one lies halfway between two."""
+    signal = np.array([[0.0, 5.0], [4.0, -1.0], [2.0, 3.0]], dtype="f4")
+    out = stretched(signal, 5)
+    assert out.dtype == np.float32
+    assert out.tolist() == [[0, 5], [2, 2], [4, -1], [3, 1], [2, 3]]
+    np.testing.assert_allclose(  # four: at the places 0, 2/3, 4/3 and 2
+        stretched(signal, 4), [[0, 5], [8 / 3, 1], [10 / 3, 1 / 3], [2, 3]], rtol=1e-6
+    )
+    assert stretched(signal, 2).tolist() == [[0, 5], [2, 3]]  # pressed together, the ends stay
+    np.testing.assert_array_equal(stretched(signal, 3), signal)
+    np.testing.assert_array_equal(stretched(signal[:1], 4), np.repeat(signal[:1], 4, axis=0))
+
+
+@pytest.mark.parametrize(("samples", "to"), [(600, 1000), (999, 1000), (7, 1000), (1000, 600)])
+def test_a_line_stays_a_line_and_the_ends_stay(samples: int, to: int) -> None:
+    line = np.stack([np.linspace(-1, 3, samples), np.linspace(2, 0, samples)], 1).astype("f4")
+    out = stretched(line, to)
+    assert out.shape == (to, 2)
+    np.testing.assert_allclose(out[:, 0], np.linspace(-1, 3, to), atol=1e-6)
+    np.testing.assert_array_equal(out[[0, -1]], line[[0, -1]])
+    noise = np.random.default_rng(0).normal(size=(samples, 2)).astype("f4")
+    np.testing.assert_array_equal(stretched(noise, to)[[0, -1]], noise[[0, -1]])
+    assert np.abs(stretched(noise, to)).max() <= np.abs(noise).max()
+
+
+def test_a_stretched_heart_beats_slower_by_the_factor() -> None:
+    """80 beats a minute over 6 s, drawn out to 10 s, are 48."""
+    time = np.arange(600) / 100
+    phase = (time - 0.3) % 0.75
+    pulse = np.exp(-0.5 * ((phase - 0.375) / 0.02) ** 2)[:, None].astype("f4")
+    found = [60 / np.median(np.diff(beats(x, 100))) for x in (pulse, stretched(pulse, 1000))]
+    assert found == pytest.approx([80, 80 * 6 / 10], rel=0.03)

@@ -1,5 +1,6 @@
 """Windows: their values, their key, their cache, and what may happen to it."""
 
+import dataclasses
 import errno
 import json
 import shutil
@@ -118,6 +119,8 @@ def test_the_key_follows_contents_and_settings_and_not_the_place(
         Settings(TWELVE_LEADS, fs=125.0),
         Settings(TWELVE_LEADS, seconds=2.0),
         Settings(TWELVE_LEADS, antialias=False),
+        Settings(TWELVE_LEADS, whole=True),
+        Settings(TWELVE_LEADS, whole=True, stretch=True),
     ):
         keys.append(key(small, settings))
     keys.append(key(small.only(np.array([True, False]))))
@@ -340,3 +343,50 @@ def test_a_whole_recording_may_be_short_but_not_nothing(
     assert list(made.report.excluded) == ["b"]
     (fault,) = [f for f in made.report.faults if f.excluded]
     assert fault.fault == "too short"
+
+
+def test_a_short_recording_is_stretched_and_a_long_one_is_cut(
+    noise: Noise, write_zzu: Writer, tmp_path: Path
+) -> None:
+    signals = {"long": noise(7), "short": noise(2, seed=1), "just": noise(5, seed=2)}
+    dataset = open_dataset("zzu", write_zzu(signals))
+    padded = Settings(TWELVE_LEADS, fs=100.0, seconds=5.0, whole=True)
+    plain, made = (
+        prepare(dataset, dataclasses.replace(padded, stretch=stretch), tmp_path)
+        for stretch in (False, True)
+    )
+    assert made.key != plain.key
+    assert made.steps.shape == (3, 12, 500)
+    for row in (0, 2):  # which are as long as a window, or longer
+        np.testing.assert_array_equal(made.steps[row], plain.steps[row])
+        np.testing.assert_array_equal(made.gain[row], plain.gain[row])
+    given, short = (windows.millivolts(np.array([1]))[0] for windows in (plain, made))
+    step = made.gain[1].max() + plain.gain[1].max()
+    assert not given[:, 200:].any()
+    assert np.abs(short[:, 200:]).max(axis=1).min() > 0.1
+    places = np.linspace(0, 199, 500)  # the 200 samples at 100 Hz, the ends staying
+    expected = [np.interp(places, np.arange(200), lead[:200]) for lead in given]
+    np.testing.assert_allclose(short, expected, atol=step)
+    np.testing.assert_allclose(short[:, [0, -1]], given[:, [0, 199]], atol=step)
+    assert made.table.equals(plain.table)  # copies are still told by what was read
+    assert made.report == plain.report
+
+
+def test_only_whole_recordings_are_stretched(small: Dataset, tmp_path: Path) -> None:
+    several = Settings(TWELVE_LEADS, seconds=5.0, stretch=True)
+    made = prepare(small, several, tmp_path)
+    assert made.table["record"].tolist() == ["a"]  # of 7 s; b has 4
+    assert list(made.report.excluded) == ["b"]
+    plain = prepare(small, dataclasses.replace(several, stretch=False), tmp_path)
+    np.testing.assert_array_equal(made.steps, plain.steps)
+
+
+def test_one_lead_of_a_recordings_first_window(small: Dataset, tmp_path: Path) -> None:
+    made = prepare(small, TWELVE, tmp_path)
+    assert made.table["record"].tolist() == ["a", "a", "b"]
+    millivolts = made.millivolts(np.arange(3))
+    np.testing.assert_array_equal(made.lead("a"), millivolts[0, TWELVE_LEADS.index("II")])
+    np.testing.assert_array_equal(made.lead("b", "V6"), millivolts[2, TWELVE_LEADS.index("V6")])
+    assert made.lead("b").shape == (300,)
+    turned = prepare(small, Settings(TWELVE_LEADS[::-1]), tmp_path)  # by name, not by place
+    np.testing.assert_array_equal(turned.lead("a", "V1"), made.lead("a", "V1"))
