@@ -7,10 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from pecg_utils import mutual
 from pecg_utils.contrastive import Contrast, Terms, ramp
 from pecg_utils.losses import positive_weights, weighted_bce
 from pecg_utils.models.agcacl import Answer
-from pecg_utils.objectives import ManyLabels, OneLabel
+from pecg_utils.models.mrmnet import Answer as MrmAnswer
+from pecg_utils.models.mrmnet import MeanProbability
+from pecg_utils.objectives import Heads, ManyLabels, OneLabel
 
 pytestmark = pytest.mark.usefixtures("seeded_on_one_thread")
 
@@ -119,3 +122,69 @@ def test_the_score_of_one_label_by_hand():
     # Ranked: the first class 1st and 3rd, the second 1st and 2nd.
     assert score("average_precision", targets, given) == pytest.approx((5 / 6 + 1) / 2)
     assert score("average_precision", targets, given * np.nan) == 0.0
+
+
+def of_heads(windows=6, heads=2, dtype=torch.float32):
+    logits = torch.randn(windows, heads, 3, dtype=dtype) * 3
+    return MrmAnswer(MeanProbability()(logits), logits, torch.randn(windows, heads, 8))
+
+
+@pytest.mark.parametrize("name", mutual.ABLATION)
+def test_heads_go_down_the_whole_mutual_loss_of_their_terms(name):
+    terms = mutual.ABLATION[name]
+    objective, given = Heads(terms), of_heads()
+    assert objective.terms == terms
+    targets = (torch.rand(6, 3) < 0.4).float()
+    found = objective(given, targets, 0.0)
+    parts = mutual.mutual_loss(given.heads, given.features, targets, terms)
+    assert torch.equal(found, parts.total)
+    assert torch.equal(objective(given, targets, 7.5), found)  # the epoch does not count
+    each = [F.binary_cross_entropy_with_logits(given.heads[:, h], targets) for h in (0, 1)]
+    torch.testing.assert_close(parts.bce, sum(each))
+    added = terms.features * parts.features + terms.logits * parts.logits
+    torch.testing.assert_close(found, sum(each) + added)
+    assert (found > parts.bce) == (name != "BCE")
+    assert objective.state_dict() == {}  # nothing of it is learned
+
+
+def test_one_head_goes_down_its_cross_entropy_alone():
+    given, targets = of_heads(heads=1), torch.from_numpy(one_hot(0, 1, 2, 0, 1, 2)).float()
+    expected = F.binary_cross_entropy_with_logits(given.heads[:, 0], targets)
+    torch.testing.assert_close(Heads(mutual.Terms())(given, targets, 0.0), expected)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_the_probabilities_of_heads_are_the_mean_of_each(heads):
+    given = of_heads(50, heads)
+    found, each = Heads.probabilities(given), Heads.each(given)
+    assert found.shape == (50, 3)
+    assert each.shape == (50, heads, 3)
+    assert torch.equal(found, torch.sigmoid(given.logits))
+    torch.testing.assert_close(each, 1 / (1 + torch.exp(-given.heads)))
+    torch.testing.assert_close(found, each.mean(dim=1), rtol=0, atol=1e-6)
+    half = Heads.each(of_heads(50, heads, torch.bfloat16))
+    assert half.dtype == torch.float32
+
+
+def test_each_of_a_model_of_one_head_is_its_answer_with_an_axis_for_the_heads():
+    logits = torch.randn(50, 3) * 3
+    each = ManyLabels.each(logits)
+    assert each.shape == (50, 1, 3)
+    assert torch.equal(each[:, 0], ManyLabels.probabilities(logits))
+    given = answer(50)
+    each = OneLabel.each(given)
+    assert each.shape == (50, 1, 3)
+    assert torch.equal(each[:, 0], OneLabel.probabilities(given))
+    assert ManyLabels.each(logits.bfloat16()).dtype == torch.float32
+    assert OneLabel.each(answer(50, torch.bfloat16)).dtype == torch.float32
+
+
+def test_heads_are_scored_as_many_labels_are():
+    generator = np.random.default_rng(0)
+    given = generator.random((40, 3)).astype(np.float32)
+    targets = generator.random((40, 3)) < 0.3
+    heads, many = Heads(mutual.Terms()), ManyLabels(targets, "plain")
+    for metric in ("f1", "average_precision"):
+        assert heads.score(metric, targets, given) == many.score(metric, targets, given) > 0
+    given[0] = np.nan
+    assert heads.score("average_precision", targets, given) == 0.0
