@@ -15,7 +15,7 @@ from pecg_utils.trial import Outcome
 
 CLASSES = ("A", "B", "C")
 N, RESAMPLES = 90, 60
-OWN = ["value", "low", "high", "least", "most", "gain", "gain_low", "gain_high"]
+OWN = ["value", "low", "high", "apart", "gain", "gain_low", "gain_high"]
 
 
 def asked(dataset="ptbxl", turns=2, repeats=3):
@@ -103,7 +103,7 @@ def test_of_one_trial_all_is_as_it_was_scored_itself():
             row, own = table.loc[(name, metric)], given.value(metric)
             expected = own[["value", "low", "high"]].astype(float).tolist()
             assert row[["value", "low", "high"]].tolist() == pytest.approx(expected, abs=1e-12)
-            assert row["least"] == row["most"] == own["value"]
+            assert row["apart"] == 0
             assert row["trials"] == 1
     gain = table.loc[("two", "auroc"), "gain"]
     apart = two.value("auroc")["value"] - one.value("auroc")["value"]
@@ -134,13 +134,24 @@ def test_trials_are_joined_and_recordings_ranked_within_a_trial():
     assert f1 == pytest.approx(f1_score(truth, given >= 0.5, average="macro"))
 
 
-def test_least_and_most_are_of_the_single_trials():
-    several = [outcome(0.3, seed=seed) for seed in range(4)]
-    for metric in ("auroc", "f1"):
-        row = scored({"one": several}).loc[("one", metric)]
-        own = [o.value(metric)["value"] for o in several]
-        assert (row["least"], row["most"], row["trials"]) == (min(own), max(own), 4)
-        assert row["least"] < row["value"] < row["most"]
+def test_seeds_lie_apart_within_a_tested_fold():
+    """Two folds differ by far more than two seeds of one, which is not asked about."""
+    several = [
+        *(outcome(0.3, seed=seed) for seed in range(4)),
+        *(outcome(0.1, seed=seed, turn=1) for seed in range(3)),
+    ]
+    for order in (several, several[::-1]):
+        table = scored({"one": order, "two": order})
+        for metric in ("auroc", "f1"):
+            row = table.loc[("one", metric)]
+            own = [o.value(metric)["value"] for o in several]
+            spreads = [max(of) - min(of) for of in (own[:4], own[4:])]
+            assert spreads[0] != spreads[1]
+            assert row["apart"] == max(spreads) < max(own) - min(own)
+            assert row["trials"] == 7
+            assert table.loc[("two", metric), "apart"] == row["apart"]
+    alone = scored({"one": [outcome(0.3), outcome(0.1, turn=1)]})
+    assert (alone["apart"] == 0).all()
 
 
 def test_patients_are_drawn_for_both_models_and_all_trials_at_once():
@@ -224,6 +235,9 @@ def test_blocks_are_seeds_and_tested_folds():
         for name, skill in (("mrmnet", 0.3), ("other", 0.2))
     }
     found = comparison.blocks(trials)
+    assert list(found.columns) == ["name", "model", "block", "value"]
+    assert found["name"].is_unique  # a row of it takes the place of its like in a record
+    assert found["name"].iloc[-1] == "other, seed 2, fold 9"
     assert found["model"].tolist() == ["mrmnet"] * 4 + ["other"] * 4
     blocks = ["seed 1, fold 10", "seed 2, fold 10", "seed 1, fold 9", "seed 2, fold 9"]
     assert found["block"].tolist() == blocks * 2

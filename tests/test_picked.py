@@ -38,8 +38,8 @@ def watched(folder, labels, epochs=3, heads=2, seed=0):
     return given, outcome(folder)
 
 
-def outcome(folder, repeat=0, turn=0, sides=None):
-    protocol = Protocol("mrmnet", ("I", "II"), "2-lead", "fold", repeat=repeat, turn=turn)
+def outcome(folder, repeat=0, turn=0, sides=None, split="fold"):
+    protocol = Protocol("mrmnet", ("I", "II"), "2-lead", split, repeat=repeat, turn=turn)
     return SimpleNamespace(
         protocol=protocol, folds=(SimpleNamespace(folder=folder, sides=sides or {}),)
     )
@@ -239,6 +239,10 @@ def test_several_trainings_are_named_by_seed_and_fold(tmp_path):
         expected = picked.rules(one)
         pd.testing.assert_frame_equal(own[expected.columns].reset_index(drop=True), expected)
     assert list(rules[["seed", "fold"]].drop_duplicates().itertuples(index=False)) == blocks
+    other = outcome(folder, 4, sides=sides, split="proxy")
+    for without in picked.table([other], every, HEADS):
+        assert set(without["seed"]) == {4}
+        assert set(without["fold"]) == {0}
 
 
 def test_optimism_is_above_the_sound_rule_in_each_training():

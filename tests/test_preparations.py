@@ -226,6 +226,7 @@ def test_a_stretched_heart_is_slower(ran):
     lasting = np.minimum([MADE[place][0] for place in HEALTHY], 10) / 10
     np.testing.assert_allclose(true, rates, rtol=0.03)
     np.testing.assert_allclose(stretched, rates * lasting, rtol=0.03)
+    assert (np.round(true, 1) == true).all()
     assert (lasting < 1).any()
 
 
@@ -256,6 +257,12 @@ def test_recordings_are_classed_by_their_own_rate(ran):
         assert row.value == pytest.approx(area(outcome, of))
 
 
+@pytest.mark.parametrize(("rate", "band"), [(59.9, 0), (60.0, 1), (100.0, 1), (100.1, 2)])
+def test_sixty_and_a_hundred_are_normal_rates(rate, band):
+    ends = list(cpsc_ways.RATES.values())
+    assert [rate <= end for end in ends].index(True) == band
+
+
 def area(outcome, of):
     """Macro AUROC of some rows, where only pairs of one fold count, by scikit-learn."""
     values = []
@@ -270,6 +277,36 @@ def area(outcome, of):
         if pairs:
             values.append(right / pairs)
     return np.mean(values)
+
+
+def test_rates_are_kept_by_recording(ran):
+    _, ways, _ = ran
+    true, stretched = np.arange(29.0), np.arange(29.0) / 2
+    found = preparations.rate_table(ways, true, stretched)
+    assert list(found.columns) == ["name", "short", "rate", "after_stretching"]
+    assert found["name"].tolist() == [f"A{place:04d}" for place in HEALTHY]
+    assert found["short"].tolist() == [MADE[place][0] < 10 for place in HEALTHY]
+    assert found["rate"].tolist() == true.tolist()
+    assert found["after_stretching"].tolist() == stretched.tolist()
+
+
+def test_stretched_less_sound_on_all_and_on_the_short_ones(ran):
+    """Only pairs that one model ranked in both ways count, on both sides."""
+    _, ways, _ = ran
+    found = preparations.differences(ways, 50)
+    assert list(found.columns) == ["name", "recordings", "value", "low", "high"]
+    assert found["name"].tolist() == ["all recordings", "those under 10 s"]
+    short = {f"A{place:04d}": MADE[place][0] < 10 for place in HEALTHY}
+    assert found["recordings"].tolist() == [29, sum(short.values())]
+    assert 0 < sum(short.values()) < 29
+    sound, stretched = (ways.outcomes[name] for name in (SOUND, STRETCHED))
+    assert sound.about["record"].equals(stretched.about["record"])  # so that `area` is of the same
+    for row, keep in zip(
+        found.itertuples(), (np.full(29, True), sound.about["record"].map(short)), strict=True
+    ):
+        both = [area(outcome, np.array(keep)) for outcome in (stretched, sound)]
+        assert row.value == pytest.approx(both[0] - both[1])
+        assert row.low < row.value < row.high
 
 
 def test_without_a_first_label_two_ways_are_left(dataset, untaught, work):
