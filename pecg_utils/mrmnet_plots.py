@@ -34,6 +34,7 @@ def epochs(seen: pd.DataFrame, taken: pd.DataFrame) -> "Figure":
     for rule, colour in ((picked.AS_CODED, OURS), (picked.SOUND, SOUND)):
         of = taken[taken["rule"] == rule]
         left.plot(of["epoch"], of["auroc"], "o", color=colour, label=rule, **_DOT)
+    left.locator_params(axis="x", integer=True, min_n_ticks=1)
     left.set(xlabel="epoch", ylabel="macro AUROC, test side")
     figure.legend(
         *left.get_legend_handles_labels(), frameon=False, loc="outside lower left", ncols=3
@@ -66,6 +67,7 @@ def _above(right: "Axes", above: pd.DataFrame, named: bool) -> None:
     words = [rule.replace(", ", ",\n", 1) for rule in rules] if named else []
     right.set_yticks(places, words, fontsize=9)
     right.set(ylim=(-0.5, len(rules) - 0.3))
+    right.locator_params(axis="x", nbins=4)
     right.margins(x=0.15)
 
 
@@ -105,7 +107,8 @@ def rates(
     short: (N,) which recordings were stretched. Only these are drawn apart from the line.
     """
     figure, (panel,) = canvas(6.6, 5.0)
-    low, high = 30.0, float(np.nanmax([np.nanmax(true), 160.0])) + 5
+    low = min(30.0, float(np.nanmin([true, stretched])) - 5)
+    high = max(165.0, float(np.nanmax([true, stretched])) + 5)
     for edge in (60.0, 100.0):
         panel.axvline(edge, color=GREY, linewidth=0.7, linestyle=":")
         panel.axhline(edge, color=GREY, linewidth=0.7, linestyle=":")
