@@ -7,15 +7,19 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 
-def draw(figure):
-    """Draw it for real and give its axes; no words lie on others, or outside of the figure."""
+def draw(figure, width=10):
+    """Draw it for real and give its axes; no words lie on others, or outside of the figure.
+
+    width: of the figure, in inches.
+    """
     assert isinstance(figure, Figure)
-    assert figure.get_figwidth() == 10
+    assert figure.get_figwidth() == width
     figure.draw_without_rendering()  # lays it out; a closed figure's canvas draws nothing
+    away = not_drawn(figure.axes)
     texts = [
         text
         for text in figure.findobj(Text)
-        if text.get_text() and text.get_visible() and not hidden(text)
+        if text.get_text() and text.get_visible() and text not in away
     ]
     boxes = [(text.get_text(), Text.get_window_extent(text)) for text in texts]
     for (one, a), (two, b) in combinations(boxes, 2):
@@ -27,13 +31,13 @@ def draw(figure):
     return figure.axes
 
 
-def hidden(text):
-    """Whether it is of a tick that its axis does not draw."""
-    if text.axes is None:  # of a legend
-        return False
-    for axis, side in ((text.axes.xaxis, 0), (text.axes.yaxis, 1)):
-        ticks = [each for tick in axis.get_major_ticks() for each in (tick.label1, tick.label2)]
-        if text in ticks:
-            low, high = sorted(axis.get_view_interval())
-            return not low <= text.get_position()[side] <= high
-    return False
+def not_drawn(panels):
+    """The labels of ticks that their axes do not draw: out of view, or of an earlier layout."""
+    found = set()
+    for axis in (axis for panel in panels for axis in (panel.xaxis, panel.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        there = axis.get_major_ticks()
+        for tick in axis.majorTicks:
+            if tick not in there or not low <= tick.get_loc() <= high:
+                found |= {tick.label1, tick.label2}
+    return found
