@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import bootstrap, models
-from pecg_utils.cost import cost
 from pecg_utils.data.recording import TWELVE_LEADS, people
 from pecg_utils.metrics import METRICS, macro
 from pecg_utils.protocol import Protocol
@@ -125,6 +124,8 @@ def costs(trials: Trials, scored: pd.DataFrame, samples: int, batch: int) -> pd.
     a model: name, value, low, high (macro AUROC), weights, multiply_adds (for a recording, with all
     its pieces), seconds (of a training, the mean), mebibytes (of a training step).
     """
+    from pecg_utils.cost import cost
+
     rows = []
     area = scored[scored["metric"] == "auroc"].set_index("name")
     for name, of_one in trials.items():
