@@ -8,18 +8,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pecg_utils import mrmnet_words, mutual
 from pecg_utils.diagrams import trace
-from pecg_utils.models import create, learning
+from pecg_utils.models import create, learning, mrmnet
 from pecg_utils.models.gates import ChannelGate, ChannelNorm, OwnMean, SpatialGate, Squeeze
 from pecg_utils.models.mrmnet import (
     FLATTEN,
     GATES,
     STREAMS,
+    Answer,
     Exchange,
     MeanOfKernels,
     MeanProbability,
     MrmNet,
 )
+from pecg_utils.objectives import Heads as HeadsObjective
 
 pytestmark = pytest.mark.usefixtures("seeded_on_one_thread")
 
@@ -285,3 +288,64 @@ def test_windows_do_not_know_of_each_other_in_evaluation() -> None:
     model = made(exchange=True).eval()
     windows = torch.randn(3, 12, 90)
     torch.testing.assert_close(model(windows).logits[:1], model(windows[:1]).logits)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("windows", "leads", "samples"), [(1, 9, 997), (1, 12, 1000), (3, 9, 997), (2, 1000, 12)]
+)
+def test_a_step_is_taken_at_the_edges(
+    windows: int, leads: int, samples: int, training: bool
+) -> None:
+    """One window, an odd length, nine leads, swapped axes; the last label has no positive."""
+    model = create("mrmnet", leads, 5, samples, width=4, exchange=True).train(training)
+    answer = model(torch.randn(windows, leads, samples))
+    steps = -(-samples // 4) + 1
+    shapes = [(windows, 5), (windows, 2, 5), (windows, 2, 32 * steps)]
+    assert [tuple(part.shape) for part in answer] == shapes
+    assert all(part.isfinite().all() for part in answer)
+    targets = torch.zeros(windows, 5)
+    targets[:, 0] = 1
+    for terms in mutual.ABLATION.values():
+        loss = HeadsObjective(terms)(answer, targets, 0.0)
+        assert loss.isfinite()
+        assert loss > 0
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    before = next(model.parameters()).detach().clone()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    assert not torch.equal(before, next(model.parameters()))
+
+
+def test_labels_that_nobody_and_that_everybody_has_are_learned_at_any_certainty() -> None:
+    """Also where the logits have grown so large that a probability is 0 or 1 in float32."""
+    heads = torch.tensor([[[200.0, -200.0], [300.0, -90.0]]], requires_grad=True)
+    features = torch.randn(1, 2, 8)
+    for targets in (torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), torch.zeros(1, 2)):
+        answer = Answer(MeanProbability()(heads), heads, features)
+        for terms in mutual.ABLATION.values():
+            heads.grad = None
+            loss = HeadsObjective(terms)(answer, targets, 0.0)
+            assert loss.isfinite()
+            loss.backward(retain_graph=True)
+            assert heads.grad is not None
+            assert heads.grad.isfinite().all()
+
+
+def test_the_chapters_table_says_the_weights_of_the_docstring() -> None:
+    assert mrmnet_words.WIDTHS == (16, 32, 64)
+    table = mrmnet_words.weights((16, 32))  # the widest takes seconds and is counted above
+    counted = table.set_index("exchange", append=True)[["weights here", "of which learn"]]
+    expected = {
+        (16, "no"): "1,780,134",
+        (16, "yes"): "2,284,550",
+        (32, "no"): "6,952,742",
+        (32, "yes"): "8,838,118",
+    }
+    found = {of: list(row) for of, row in counted.iterrows()}
+    assert found == {of: [weights, weights] for of, weights in expected.items()}
+    assert all(weights in (mrmnet.__doc__ or "") for weights in expected.values())
+    released = ["34.27 million, 1.78 learn", "not known", "44.87 million, 6.95 learn", "not known"]
+    assert table["released code"].tolist() == released
+    other = mrmnet_words.weights((4,))  # which the released code does not have
+    assert other["released code"].tolist() == ["not known"] * 2
