@@ -75,10 +75,10 @@ def _of_windows(
         **sizes,
     )
     kept = {"mean": learned.mean.tolist(), "std": learned.std.tolist()}
-    return Lesson(inputs, model, _of_heads(model, protocol), kept)
+    return Lesson(inputs, model, of_heads(model, protocol), kept)
 
 
-def _of_heads(model: Any, protocol: Protocol) -> Any:
+def of_heads(model: Any, protocol: Protocol) -> Any:
     """The objective of a model of several answers to one window; None for any other."""
     from pecg_utils.models.mrmnet import MrmNet
     from pecg_utils.mutual import ABLATION, Terms

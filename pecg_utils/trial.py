@@ -266,6 +266,7 @@ def judge(
     import torch
 
     from pecg_utils import models, train
+    from pecg_utils.objectives import ManyLabels
 
     protocol = outcome.protocol
     kept = torch.load(outcome.folder / "model.pt", weights_only=True)
@@ -281,7 +282,8 @@ def judge(
     measure = Scale(protocol.leads, np.array(kept["mean"]), np.array(kept["std"]))
     inputs = Inputs(windows, every, measure, windows.labels)
     crop = protocol.piece(windows) if protocol.crop else 0
-    given = train.predict(model, inputs, crop=crop)
+    objective = lessons.of_heads(model, protocol) or ManyLabels
+    given = train.predict(model, inputs, objective.probabilities, crop)
     fold = Fold(outcome.folder, {"test": every}, given, outcome.folds[0].thresholds, {})
     facts = {**outcome.facts, "data": kind, "trained_on": outcome.kind, "curves": []}
     facts["split"] = {

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from types import SimpleNamespace
 
 import made_pairs
 import numpy as np
@@ -215,6 +216,12 @@ def test_read_back_a_watched_trial_is_not_trained_again(done, tmp_path, monkeypa
     assert list(watched(again)) == list(watched(done))
 
 
+def test_judged_on_its_own_windows_a_model_says_what_it_said(done):
+    again = trial.judge(done, windows(), "twin", SIZES[done.protocol.model], 20)
+    tested = done.folds[0].sides["test"]
+    np.testing.assert_allclose(again.probabilities[tested], done.probabilities, atol=1e-5)
+
+
 def weights(model):
     return {name: value.clone() for name, value in model.state_dict().items()}
 
@@ -251,6 +258,25 @@ def test_a_look_changes_no_weight(tmp_path):
     assert equal(plain, looked)  # with dropout and batch norms in it
     assert plain.curves == looked.curves
     assert plain.best_epoch == looked.best_epoch
+
+
+def test_what_is_looked_at_is_no_training(tmp_path, monkeypatch):
+    """The seconds of a training are what its cost is reckoned from."""
+    clock = [0.0]
+    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    one = train._one_epoch
+
+    def teach(*given):
+        clock[0] += 1.0
+        return one(*given)
+
+    def look(epoch, model, objective):
+        clock[0] += 100.0
+
+    monkeypatch.setattr(train, "_one_epoch", teach)
+    fitted = fit(network(), *sides(), SHORT, tmp_path / "c", None, look)
+    assert fitted.seconds == 4.0
+    assert clock == [404.0]
 
 
 def test_resumed_only_the_epochs_that_are_left_are_looked_at(tmp_path, monkeypatch):
