@@ -21,6 +21,7 @@ torch.set_num_threads(1)
 SIZE = 24  # recordings of the second twin
 PROTOCOL = Protocol("mrmnet", TWELVE_LEADS, "CPSC2018", "proxy", "together")
 BESIDE = "cpsc2018, twin, 12 leads"
+STRETCHED = f"{BESIDE}, stretched"
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_the_record_has_it_beside_the_runs_own_data(run: Run) -> None:
             "named": False,
         }
     ]
-    assert set(record["quality"]) == {BESIDE, "subset, 12 leads"}
+    assert set(record["quality"]) == {STRETCHED, "subset, 12 leads"}
 
 
 def test_its_trials_are_of_a_twin_whatever_the_given_data_is(run: Run) -> None:
@@ -115,14 +116,14 @@ def test_without_a_word_of_what_they_are_of_trials_are_of_the_training_data(
     start, monkeypatch
 ) -> None:
     said = []
-    monkeypatch.setattr(ledger, "carry_out", lambda *a: said.append(a[2]) or 1 / 0)
+    monkeypatch.setattr(ledger, "carry_out", lambda *a: said.append((a[2], a[4].watch)) or 1 / 0)
     begun = start("subset")
     dataset = begun.beside("cpsc2018", SIZE)
     prepared = begun.windows(dataset, TWELVE_LEADS)
-    for of in (None, dataset):
+    for how in ({}, {"of": dataset}, {"watch": True}):
         with pytest.raises(ZeroDivisionError):
-            begun.trials(prepared, [PROTOCOL], of=of)
-    assert said == ["subset", "twin"]
+            begun.trials(prepared, [PROTOCOL], **how)
+    assert said == [("subset", False), ("twin", False), ("subset", True)]
     assert begun.trials(None, [PROTOCOL], of=dataset) == []
 
 
