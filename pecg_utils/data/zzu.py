@@ -10,6 +10,7 @@
 | signal | 500 Hz, 5 to 120 s, WFDB format 16, a gain and baseline of its own for each lead |
 | ages | 1 day to 5,474 days |
 | labels | ICD-10 codes of the admission; 19 of them are the benchmark's categories |
+| findings | 91 of the tracing, with 14 modifiers: `open_folder(root, labels="findings")` |
 | files | `AttributesDictionary.csv`, `ECGCode.csv`, `Child_ecg/P00/P00001/P00001_E01.{hea,dat}` |
 
 **What to know before using it**
@@ -20,7 +21,8 @@
 - `Age` is in days and written `572d`. `Gender` is quoted. Cells with several codes are packed as
   `'Q21.0';'Q21.1'`.
 - `AHA_code` and `CHN_code` complete each other: 14 findings have no AHA code and 29 no CHN code,
-  and the column without a code holds the finding in words.
+  and the column without a code holds the finding in words. `AHA_code` alone is therefore enough for
+  the labels; `zzu_findings.py` says what its cells hold.
 - Four labels differ from another only by a prefix: `(F)` and `(V)` before I40.0, `(FO)` and `(OSD)`
   before Q21.1. The codes are compared whole, which gives 19 labels.
 - The diagnosis is the admission's and not read from the tracing. All recordings of an admission
@@ -35,12 +37,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from pecg_utils.data import wfdb16
+from pecg_utils.data import wfdb16, zzu_findings
 from pecg_utils.data.recording import Dataset, kind_of, read_table
+from pecg_utils.errors import PecgError
 
 FS = 500.0
 RAIL_MV = 26.6  # the amplitude rail, touched by 11.8 % of recordings
 RELEASE_RECORDINGS = 14_190
+READINGS = ("diagnoses", "findings")  # what the labels can be
 
 # DiseaseCode.csv of the release: code -> (group, category).
 LABELS = {
@@ -79,11 +83,16 @@ _COLUMNS = [
 ]
 
 
-def open_folder(root: Path) -> Dataset:
+def open_folder(root: Path, labels: str = "diagnoses") -> Dataset:
     """The release, a part of it or its twin, from the folder that holds AttributesDictionary.csv.
 
-    Raises PecgError when the folder is no ZZU-pECG folder or a needed column is missing.
+    labels: "diagnoses", the benchmark's 19 of the admission, or "findings", what was seen on the
+    tracing, by AHA code (see zzu_findings). The table then has a column `unlisted` more.
+    Raises PecgError when the folder is no ZZU-pECG folder, a needed column is missing, there are no
+    such labels, or a cell of findings cannot be read.
     """
+    if labels not in READINGS:
+        raise PecgError(f"ZZU-pECG has the labels {' and '.join(READINGS)}, not {labels!r}.")
     attributes = root / "AttributesDictionary.csv"
     raw = read_table(attributes, _COLUMNS, "ZZU-pECG")
     codes = root / "ECGCode.csv"
@@ -101,15 +110,21 @@ def open_folder(root: Path) -> Dataset:
             "findings": _findings_column(raw, codes),
         }
     )
-    diagnoses = raw["ICD-10 code"].map(unpack).map(set)
-    labels = pd.DataFrame({code: diagnoses.map(lambda d, c=code: c in d) for code in LABELS})
+    if labels == "findings":
+        flags, names, table["unlisted"] = zzu_findings.read(
+            raw["AHA_code"], raw["ECG_ID"], attributes, zzu_findings.listed(codes)
+        )
+    else:
+        diagnoses = raw["ICD-10 code"].map(unpack).map(set)
+        flags = pd.DataFrame({code: diagnoses.map(lambda d, c=code: c in d) for code in LABELS})
+        names = {code: category for code, (_, category) in LABELS.items()}
     return Dataset(
         name="zzu",
         root=root,
         kind=kind_of(root, "zzu", len(table) == RELEASE_RECORDINGS),
         table=table,
-        labels=labels.astype(bool),
-        label_names={code: category for code, (_, category) in LABELS.items()},
+        labels=flags.astype(bool),
+        label_names=names,
         tables=(attributes, codes) if codes.is_file() else (attributes,),
         _read=wfdb16.read,
     )
