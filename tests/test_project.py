@@ -53,7 +53,7 @@ ORDER = [
     ["diagrams", "bootstrap", "machine", "states", "electrograms"],
     ["train", "metrics", "ranks"],
     ["objectives"],
-    ["chapters", "contrastive", "cost", "descriptors", "losses", "mutual"],
+    ["chapters", "contrastive", "cost", "descriptors", "losses", "mutual", "text_vectors"],
     ["keys", "measure", "models", "data", "twins"],
     ["signal", "beats", "progress", "places", "markdown"],
     ["files"],
