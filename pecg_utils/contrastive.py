@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pecg_utils.precise import precise, products
+
 _SHORT = 1e-6  # a mean of embeddings below this length points nowhere: its class counts as absent
 
 
@@ -31,7 +33,7 @@ def class_means(z: Tensor, y: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """
     member = F.one_hot(y, classes).T  # (K, B)
     number = member.sum(dim=1)  # (K,)
-    means = _products(member, z.T) / number.clamp(min=1)[:, None]  # (K, D)
+    means = products(member, z.T) / number.clamp(min=1)[:, None]  # (K, D)
     return means, (number > 0) & (means.detach().norm(dim=1) > _SHORT)
 
 
@@ -70,7 +72,7 @@ def similarity(vectors: Tensor) -> Tensor:
 
     S_cj = p_c . p_j
     """
-    return _products(vectors, vectors)
+    return products(vectors, vectors)
 
 
 def class_balanced(counts: Tensor, beta: float = 0.999) -> Tensor:
@@ -104,7 +106,7 @@ def hard_classes(similar: Tensor, seen: Tensor, temperature: float = 0.1) -> Ten
     on the diagonal and where a class was not seen, which no loss here reads.
     """
     pairs = _pairs(seen)
-    logits = _precise(similar.detach()) / temperature  # (K, K)
+    logits = precise(similar.detach()) / temperature  # (K, K)
     share = logits.masked_fill(~pairs, torch.finfo(logits.dtype).min).softmax(dim=1)
     return 1 + torch.where(pairs, share, 0)
 
@@ -126,7 +128,7 @@ def alignment(
     z (B, D), y (B,), vectors (K, D), seen (K,), phi (K,), psi (K, K); without phi or psi they are
     1. Classes never seen are left out of the sum, and their windows out of the mean.
     """
-    logits = _products(z, vectors) / temperature  # (B, K)
+    logits = products(z, vectors) / temperature  # (B, K)
     if psi is not None:  # psi e^s is e^(s + log psi); on the diagonal psi is 1
         logits = logits + psi.to(logits).log()[y]
     logits = logits.masked_fill(~seen, torch.finfo(logits.dtype).min)
@@ -163,7 +165,7 @@ def supcon(z: Tensor, y: Tensor, temperature: float = 0.1) -> Tensor:
     """
     itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
     same = (y[:, None] == y) & ~itself  # (B, B)
-    logits = _products(z, z) / temperature  # (B, B)
+    logits = products(z, z) / temperature  # (B, B)
     logits = logits.masked_fill(itself, torch.finfo(logits.dtype).min)
     logs = logits.log_softmax(dim=1)  # (B, B)
     number = same.sum(dim=1)  # (B,)
@@ -244,11 +246,11 @@ class Contrast(nn.Module):
 
     def forward(self, logits: Tensor, z: Tensor, y: Tensor, passed: float) -> Losses:
         """From logits (B, K), embeddings z (B, D), classes y (B,), and the epochs passed so far."""
-        z = _precise(z)  # once, so that the terms' gradients are added in float32 too
+        z = precise(z)  # once, so that the terms' gradients are added in float32 too
         if self.training:
             self.prototypes.update(z, y)
         terms, seen, vectors = self.terms, self.prototypes.seen, self.prototypes.vectors
-        each = F.cross_entropy(_precise(logits), y, reduction="none")  # (B,)
+        each = F.cross_entropy(precise(logits), y, reduction="none")  # (B,)
         cross_entropy = (each * self.phi[y] if terms.balanced else each).mean()
         align = separate = pairs = cross_entropy.new_zeros(())
         similar = similarity(vectors)  # (K, K)
@@ -263,19 +265,6 @@ class Contrast(nn.Module):
         added = terms.align * align + terms.separate * separate + terms.supcon * pairs
         total = cross_entropy + ramp(passed, terms.epochs) * added
         return Losses(total, cross_entropy, align, separate, pairs)
-
-
-def _precise(x: Tensor) -> Tensor:
-    """x in float32, or as it is where that is finer."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def _products(a: Tensor, b: Tensor) -> Tensor:
-    """Inner products of all rows (N, D) and (M, D): (N, M), in float32 also under autocast."""
-    a, b = _precise(a), _precise(b)
-    dtype = torch.promote_types(a.dtype, b.dtype)
-    with torch.autocast(a.device.type, enabled=False):
-        return a.to(dtype) @ b.to(dtype).T
 
 
 def _pairs(there: Tensor) -> Tensor:

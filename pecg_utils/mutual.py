@@ -15,9 +15,10 @@ Everything is reckoned in float32 at least, also under autocast.
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from pecg_utils.precise import precise
 
 Kind = Literal["softmax", "bernoulli"]
 
@@ -27,7 +28,7 @@ def heads_bce(heads: Tensor, targets: Tensor) -> Tensor:
 
     L = sum over h of  mean over i and c of  softplus(o_hic) - y_ic o_hic
     """
-    heads = _precise(heads)
+    heads = precise(heads)
     wanted = targets.to(heads)[:, None].expand_as(heads)  # (B, H, C)
     return heads.shape[1] * F.binary_cross_entropy_with_logits(heads, wanted)
 
@@ -42,8 +43,8 @@ def softmax_divergence(a: Tensor, b: Tensor, temperature: float = 4.0) -> Tensor
     As coded, for logits and features. T^2 makes up for the gradient, which falls as 1 / T^2. Of a
     single label nothing can be learned in this way: the softmax of one number is 1.
     """
-    log_p = (_precise(a) / temperature).log_softmax(dim=1)  # (B, N)
-    log_q = (_precise(b) / temperature).log_softmax(dim=1)  # (B, N)
+    log_p = (precise(a) / temperature).log_softmax(dim=1)  # (B, N)
+    log_q = (precise(b) / temperature).log_softmax(dim=1)  # (B, N)
     each = (log_p.exp() - log_q.exp()) * (log_p - log_q)  # (B, N)
     return temperature**2 * each.sum() / len(each)
 
@@ -57,7 +58,7 @@ def bernoulli_divergence(a: Tensor, b: Tensor, temperature: float = 4.0) -> Tens
 
     The second line is the first, as log p - log(1 - p) = a / T; it needs no logarithm.
     """
-    a, b = _precise(a), _precise(b)
+    a, b = precise(a), precise(b)
     each = ((a / temperature).sigmoid() - (b / temperature).sigmoid()) * (a - b)  # (B, N)
     return temperature * each.sum() / len(each)
 
@@ -113,7 +114,7 @@ def mutual_loss(
     if terms.kind not in DIVERGENCES:
         raise ValueError(f"kind must be one of {', '.join(DIVERGENCES)}, not {terms.kind!r}")
     # Once, so that the terms' gradients are added in float32 too.
-    heads, features = _precise(heads), _precise(features)
+    heads, features = precise(heads), precise(features)
     bce = heads_bce(heads, targets)
     by_features = by_logits = bce.new_zeros(())
     if heads.shape[1] == 2:
@@ -125,8 +126,3 @@ def mutual_loss(
             by_logits = DIVERGENCES[terms.kind](first, second, terms.temperature)
     total = bce + terms.features * by_features + terms.logits * by_logits
     return Losses(total, bce, by_features, by_logits)
-
-
-def _precise(x: Tensor) -> Tensor:
-    """x in float32, or as it is where that is finer."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -55,7 +55,7 @@ ORDER = [
     ["objectives"],
     ["chapters", "contrastive", "cost", "descriptors", "losses", "mutual", "text_vectors"],
     ["keys", "measure", "models", "data", "twins"],
-    ["signal", "beats", "progress", "places", "markdown"],
+    ["signal", "beats", "progress", "places", "markdown", "precise"],
     ["files"],
     ["errors"],
 ]
