@@ -42,6 +42,10 @@ def test_the_weights_of_all_stages_are_the_models(name: str) -> None:
         ("fcn_wang", ["256 channels × 249 steps", "256 features"]),
         ("inceptiontime", ["128 channels × 250 steps", "256 features"]),
         ("lstm_bidir", ["250 steps × 512 features", "1536 features"]),
+        (
+            "peace",
+            ["256 channels × 32 steps", "16 tokens × 256 features", "5 labels × 256 features"],
+        ),
     ],
 )
 def test_shapes_are_measured(name: str, shapes: list[str]) -> None:

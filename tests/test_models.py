@@ -32,6 +32,19 @@ SMALL: dict[str, dict[str, object]] = {
     "fcn_wang": {"channels": (8, 16, 8), **HEAD},
     "inceptiontime": {"filters": 4, "bottleneck": 4, "depth": 3, **HEAD},
     "lstm_bidir": {"hidden": 12, **HEAD},
+    "peace": {
+        "channels": (8, 8, 16, 16),
+        "blocks": 1,
+        "kernel": 3,
+        "heads": 2,
+        "feedforward": 32,
+        "dropout": 0.0,
+    },
+}
+# No logit depends on these: BiLstm reads the last step; Peace's learn from its alignment alone.
+STILL = {
+    "bilstm": ["recurrence.lstm.weight_hh_l1_reverse"],
+    "peace": ["embed.1.weight", "embed.1.bias"],
 }
 
 
@@ -87,8 +100,7 @@ def test_every_weight_learns(name: str) -> None:
     model = small(name)
     logits_of(model, torch.randn(4, 12, 300)).square().sum().backward()
     still = [k for k, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    # Reading the last step leaves these without effect; BiLstm's docstring says why.
-    assert still == (["recurrence.lstm.weight_hh_l1_reverse"] if name == "bilstm" else [])
+    assert still == STILL.get(name, [])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -277,6 +289,24 @@ def by_hand(name: str, L: int = 12, C: int = 19, T: int = 300) -> tuple[int, int
             weights += mix + 3 * 2 * D + 2 * D + D * C + C
             macs += mix * S + D * C
         return weights, macs
+    if name == "peace":
+        D, E, F, S = 256, 128, 512, -(-T // 2)
+        weights, macs, c_in = conv(L, 64, 15) + 2 * 64, conv(L, 64, 15) * S, 64
+        for c in (64, 128, 256, 256):
+            if c_in != 64 or c != 64:
+                S = -(-S // 2)
+                weights += c_in * c + 2 * c  # the shortcut and its norm
+                macs += c_in * c * S
+            kernels = conv(c_in, c, 7) + 3 * conv(c, c, 7)
+            weights += kernels + 4 * 2 * c
+            macs += kernels * S
+            c_in = c
+        weights += 2 * D + D * D + D  # norm of the tokens, embedding
+        weights += E * D + D + 2 * D  # of text, with its norm
+        weights += 4 * D * D + 4 * D + 2 * D + 2 * D * F + F + D + 2 * D + D + 1
+        macs += D * D + C * E * D // 2  # the labels' texts once for the two windows of the count
+        macs += 2 * C * D * D + 2 * S * D * D + 2 * C * S * D  # query, out; key, value; attention
+        return weights, macs + 2 * C * D * F + C * D
     D, N, H, P, Q = 128, 64, 32, 8, 30
     E = H * P
     width = E + 2 * N
@@ -317,7 +347,7 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
     ("name", "leads", "samples", "sizes", "says"),
     [
         ("resnet", 12, 300, {}, "no model 'resnet'. Did you mean resnet1d?"),
-        ("zebra", 12, 300, {}, "resnet1d_wang, fcn_wang, inceptiontime, lstm_bidir."),
+        ("zebra", 12, 300, {}, "resnet1d_wang, fcn_wang, inceptiontime, lstm_bidir, peace."),
         ("resnet1d", 12, 300, {"chanels": (1, 2, 3, 4)}, "Did you mean channels?"),
         ("resnet1d", 0, 300, {}, "given 0 leads; it takes 1 to 16"),
         ("resnet1d", 17, 300, {}, "given 17 leads; it takes 1 to 16"),
@@ -348,6 +378,11 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
         ("mrmnet", 12, 300, {"streams": "mid"}, "give one of both, high, low"),
         ("mrmnet", 12, 300, {"exchange": 1}, "given as 1; give True or False"),
         ("mrmnet", 12, 300, {"exchange": True, "streams": "low"}, "the stream low alone"),
+        ("peace", 12, 300, {"text": 18}, "given 19 classes and the text 18, too few numbers"),
+        ("peace", 12, 300, {"heads": 3}, "end with 256 and 3 heads; give a width"),
+        ("peace", 12, 300, {"kernel": 4}, "given as 4; give an odd one"),
+        ("peace", 12, 300, {"axes": "both"}, "given as 'both'; give one of path, beside"),
+        ("peace", 12, 16, {}, "given 16 samples; it takes at least 17"),
     ],
 )
 def test_refusals(name: str, leads: int, samples: int, sizes: dict[str, object], says: str) -> None:

@@ -42,6 +42,15 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "fcn_wang": {"channels": (32, 64, 32), "head": 32},
         "inceptiontime": {"filters": 4, "bottleneck": 4, "depth": 3, "head": 32},
         "lstm_bidir": {"hidden": 16, "layers": 1, "head": 32},
+        "peace": {
+            "channels": (8, 16, 24, 32),
+            "blocks": 1,
+            "kernel": 5,
+            "text": 64,
+            "heads": 2,
+            "feedforward": 64,
+            "dropout": 0.0,
+        },
     },
     "small": {
         "resnet1d": {"channels": (16, 32, 64, 128), "blocks": 1},
@@ -63,6 +72,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "fcn_wang": {},
         "inceptiontime": {},
         "lstm_bidir": {"hidden": 64},
+        "peace": {"channels": (16, 32, 64, 64), "blocks": 1, "feedforward": 128},
     },
     "paper": {
         "resnet1d": {},
@@ -77,6 +87,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "fcn_wang": {},
         "inceptiontime": {},
         "lstm_bidir": {},
+        "peace": {},
     },
 }
 # A ResNet-1D with about as many weights as the CNN-ECG-Mamba of the same sizes; a test counts them.

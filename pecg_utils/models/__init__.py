@@ -36,6 +36,7 @@ NAMES = (
     "fcn_wang",
     "inceptiontime",
     "lstm_bidir",
+    "peace",
 )
 
 Tag = Literal["paper", "code", "ours"]

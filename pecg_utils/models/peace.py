@@ -1,0 +1,325 @@
+"""An ECG asked about labels by their texts: the model of PEACE (arXiv 2605.00647).
+
+*paper*, at second hand, as only a digest of the page could be read: a label-query network, in which
+the labels' text embeddings attend over the tokens of the ECG and over three axis tokens (rhythm,
+morphology, ST-T), composed from the texts of the record's own positive labels; at inference the ECG
+alone. *ours*: the encoder, every size, and each equation of the parts. The loss is in
+pecg_utils/alignment.py, which also composes the tokens.
+
+No weight belongs to a label. A label is its text vector, a buffer that `set_labels` exchanges, and
+a logit is reckoned from it in the same way for all, without regard to the other labels: so that a
+model that learned one set of labels answers another one.
+
+The axis tokens are made from the answer. `forward` takes them in training alone and refuses them in
+evaluation; `leaked`, for the audit, shows what they would tell.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pecg_utils.errors import PecgError
+from pecg_utils.models import Choice, Entry, Size, Stage
+from pecg_utils.models.gates import convolution, normed
+from pecg_utils.models.pooled_head import row
+from pecg_utils.models.transformer import MeanOverTokens
+from pecg_utils.precise import precise
+
+AXES = ("path", "beside")  # where the axis tokens are seen in training
+
+
+class Answer(NamedTuple):
+    """logits (B, C), and what the losses need, each row of it of length one.
+
+    embedding: (B, D), of the ECG. labels: (C, D), of the labels' texts. text: (B, D), of the
+    record's own text, where it was given. auxiliary: (B, C), the logits with the axis tokens in
+    sight, where they were given beside the path.
+    """
+
+    logits: Tensor
+    embedding: Tensor
+    labels: Tensor
+    text: Tensor | None = None
+    auxiliary: Tensor | None = None
+
+
+class Residual(nn.Module):
+    """Two convolutions and a shortcut: (B, C, 1, S) -> (B, D, 1, S / stride), rounded up."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.first = normed(c_in, c_out, kernel, stride)
+        self.second = nn.Sequential(convolution(c_out, c_out, kernel), nn.BatchNorm2d(c_out))
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or c_in != c_out:
+            self.shortcut = nn.Sequential(
+                convolution(c_in, c_out, 1, stride), nn.BatchNorm2d(c_out)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.second(self.first(x))  # (B, D, 1, S / stride)
+        y += self.shortcut(x)
+        return F.relu(y, inplace=True)
+
+
+class Tokens(nn.Module):
+    """Maps to normed tokens: (B, D, 1, S) -> (B, S, D)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens: Tensor = self.norm(x.squeeze(2).transpose(1, 2))
+        return tokens
+
+
+class Query(nn.Module):
+    """Queries look at the tokens, and each makes of it what it asks: (B, C, D), (B, S, D) -> first.
+
+    The layer of a transformer decoder (arXiv 1706.03762) without its attention from query to query:
+    attend, add, norm; feed-forward, add, norm. Without the second half a logit would be one and the
+    same weighting of the tokens for every label, which could choose only where to look.
+    """
+
+    def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.attend = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.first_norm = nn.LayerNorm(width)
+        self.feed = nn.Sequential(
+            nn.Linear(width, feedforward),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(feedforward, width),
+        )
+        self.second_norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
+        seen, _ = self.attend(queries, tokens, tokens, need_weights=False)  # (B, C, D)
+        queries = self.first_norm(queries + self.dropout(seen))
+        made = self.dropout(self.feed(queries))
+        asked: Tensor = self.second_norm(queries + made)
+        return asked
+
+
+class Peace(nn.Module):
+    """Residual stages to tokens, label queries over these, one linear readout for all labels.
+
+    Without `set_labels` the labels' vectors are the rows of the identity, (C, text): one-hot, and
+    so orthonormal, of no meaning. Any length from 17 samples: each halving rounds up. (Below, the
+    last stage would see a single step, over which a batch of one window has no variance to be
+    normed by.)
+
+    All weights learn from the logits but those of `embed`, which learn from the alignment alone.
+
+    Raises PecgError when the heads do not divide the width, when a kernel is even, and when there
+    are more classes than numbers in a text vector.
+    """
+
+    labels: Tensor
+
+    def __init__(
+        self,
+        n_leads: int,
+        n_classes: int,
+        *,
+        channels: tuple[int, ...],
+        blocks: int,
+        kernel: int,
+        stem_kernel: int,
+        text: int,
+        depth: int,
+        heads: int,
+        feedforward: int,
+        dropout: float,
+        axes: str,
+    ) -> None:
+        super().__init__()
+        width = channels[-1]
+        if width % heads:
+            raise PecgError(
+                f"The model peace was given channels that end with {width} and {heads} heads; "
+                "give a width that the heads divide."
+            )
+        for name, value in (("kernel", kernel), ("stem_kernel", stem_kernel)):
+            if value % 2 == 0:
+                raise PecgError(
+                    f"The size {name} of the model peace was given as {value}; give an odd one."
+                )
+        if n_classes > text:
+            raise PecgError(
+                f"The model peace was given {n_classes} classes and the text {text}, too few "
+                "numbers to tell so many labels apart by one-hot vectors; give a larger text."
+            )
+        self.axes, self.blocks, self.kernel, self.stem_kernel = axes, blocks, kernel, stem_kernel
+        self.stem = normed(n_leads, channels[0], stem_kernel, 2)
+        self.body = nn.ModuleList()
+        c_in = channels[0]
+        for i, c_out in enumerate(channels):
+            first = Residual(c_in, c_out, kernel, 1 if i == 0 else 2)
+            rest = [Residual(c_out, c_out, kernel, 1) for _ in range(blocks - 1)]
+            self.body.append(nn.Sequential(first, *rest))
+            c_in = c_out
+        self.tokens = Tokens(width)
+        self.embed = nn.Sequential(MeanOverTokens(), nn.Linear(width, width))
+        self.text = nn.Sequential(nn.Linear(text, width), nn.LayerNorm(width))
+        self.layers = nn.ModuleList(Query(width, heads, feedforward, dropout) for _ in range(depth))
+        self.readout = nn.Linear(width, 1)
+        self.register_buffer("labels", torch.eye(n_classes, text))
+        self.detail = f"{heads} heads of {width // heads}, feed-forward {feedforward}"
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, x: Tensor, axes: Tensor | None = None, fused: Tensor | None = None) -> Answer:
+        """The answer to the ECG, windows (B, L, T) in normalised units.
+
+        In training, perhaps: axes (B, K, E), K text vectors of each record, usually three, and
+        fused (B, E), its one. With the size `axes` "path" the queries see the axis tokens too, and
+        the logits are made of both; with "beside" these are of the ECG alone, and other ones, the
+        auxiliary, of both.
+
+        Raises PecgError when axes or fused are given in evaluation.
+        """
+        if not self.training and (axes is not None or fused is not None):
+            raise PecgError(
+                "The model peace was given a record's own text in evaluation, which is made of "
+                "its labels; give the ECG alone."
+            )
+        tokens = self.encode(x)  # (B, S, D)
+        queries = self.text(self.labels[None])  # (1, C, D)
+        text = None if fused is None else _unit(self.text(fused))  # (B, D)
+        logits, auxiliary = None, None
+        if axes is not None:
+            both = self._ask(queries, self._joined(tokens, axes))  # (B, C)
+            if self.axes == "path":
+                logits = both
+            else:
+                auxiliary = both
+        if logits is None:
+            logits = self._ask(queries, tokens)  # (B, C)
+        return Answer(logits, _unit(self.embed(tokens)), _unit(queries[0]), text, auxiliary)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Windows (B, L, T) to tokens (B, T / 16, D)."""
+        x = self.stem(row(x))  # (B, 64, 1, T / 2)
+        for stage in self.body:
+            x = stage(x)  # (B, 64..256, 1, T / 2..16)
+        tokens: Tensor = self.tokens(x)
+        return tokens
+
+    def leaked(self, x: Tensor, axes: Tensor) -> Tensor:
+        """The logits (B, C) with the axis tokens (B, K, E) in sight, in evaluation too.
+
+        For the audit, which shows by it what the tokens tell of the answer; for nothing else.
+        """
+        return self._ask(self.text(self.labels[None]), self._joined(self.encode(x), axes))
+
+    def set_labels(self, vectors: Tensor) -> None:
+        """From now on answer these labels: text vectors (C, E), any C, E the size `text`.
+
+        Raises PecgError unless there is a label, every vector is finite, and none is all zeros.
+        """
+        width = self.labels.shape[1]
+        if vectors.ndim != 2 or not len(vectors) or vectors.shape[1] != width:
+            raise PecgError(
+                f"The model peace was given label texts of shape {tuple(vectors.shape)}; give one "
+                f"vector of {width} numbers for each label."
+            )
+        told = vectors.isfinite().all(dim=1) & vectors.any(dim=1)  # (C,)
+        if not told.all():
+            raise PecgError(
+                f"The model peace was given no text for label {int((~told).nonzero()[0])} of "
+                f"{len(vectors)}: its vector is all zeros or not finite; describe it or leave it "
+                "out."
+            )
+        self.labels = vectors.detach().to(self.labels, copy=True)
+
+    def _joined(self, tokens: Tensor, axes: Tensor) -> Tensor:
+        """Tokens of the ECG (B, S, D) and of the axes: (B, S + K, D)."""
+        return torch.cat([tokens, self.text(axes).to(tokens)], dim=1)
+
+    def _ask(self, queries: Tensor, tokens: Tensor) -> Tensor:
+        """Each query (1, C, D) of each record's tokens (B, S, D): logits (B, C)."""
+        asked = queries.expand(len(tokens), -1, -1)  # (B, C, D)
+        for layer in self.layers:
+            asked = layer(asked, tokens)  # (B, C, D)
+        logits: Tensor = self.readout(asked).squeeze(2)
+        return logits
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: object) -> None:
+        """The labels of a checkpoint are taken over, however many."""
+        kept = state.get(f"{prefix}labels")
+        if kept is not None and kept.shape[1:] == self.labels.shape[1:]:
+            self.labels = self.labels.new_empty(kept.shape)
+        super()._load_from_state_dict(state, prefix, *rest)
+
+    def stages(self) -> list[Stage]:
+        """The model's steps in order, for the diagram."""
+        maps, asked = "{0} channels × {2} steps", "{0} labels × {1} features"
+        stem = f"convolution {self.stem_kernel}, stride 2"
+        rows = [Stage("Stem", self.stem, stem, maps)]
+        for i, stage in enumerate(self.body):
+            halves = "" if i == 0 else ", stride 2"
+            count = f"{self.blocks} residual block" + ("s" if self.blocks > 1 else "")
+            rows.append(
+                Stage(f"Stage {i + 1}", stage, f"{count}, kernel {self.kernel}{halves}", maps)
+            )
+        return [
+            *rows,
+            Stage("Tokens", self.tokens, "norm", "{0} tokens × {1} features"),
+            Stage("Embedding", self.embed, "of the ECG, for the alignment", "{0} features"),
+            Stage("Label texts", self.text, "linear, norm", asked),
+            *(
+                Stage(f"Label queries {i + 1}", layer, f"over the tokens, {self.detail}", asked)
+                for i, layer in enumerate(self.layers)
+            ),
+            Stage("Readout", self.readout, "one linear layer for all labels", "{0} logits"),
+        ]
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Rows of length one, in float32 at least."""
+    return F.normalize(precise(x), dim=-1)
+
+
+DIGEST = "arXiv 2605.00647, a digest of its page"
+OURS = "not in what is known of the paper"
+
+ENTRY = Entry(
+    name="peace",
+    model=Peace,
+    what="label texts as queries over an ECG's tokens, one readout for all labels",
+    sizes=(
+        Size("channels", (64, 128, 256, 256), "ours", OURS + "; 313 tokens of 10 s at 500 Hz"),
+        Size("blocks", 2, "ours", OURS + "; as many as a ResNet-18 has"),
+        Size("kernel", 7, "ours", OURS + "; the benchmark's ResNet-1D"),
+        Size("stem_kernel", 15, "ours", OURS + "; the benchmark's ResNet-1D"),
+        Size("text", 128, "ours", OURS + "; numbers of a text vector, set by who makes these"),
+        Size("depth", 1, "ours", OURS + "; layers of queries"),
+        Size("heads", 4, "ours", OURS + "; heads of 64"),
+        Size("feedforward", 512, "ours", OURS + "; twice the width"),
+        Size("dropout", 0.1, "ours", OURS + "; the usual one"),
+        Size(
+            "axes",
+            "path",
+            "paper",
+            DIGEST + ": queries attend over ECG and axis tokens; beside is ours",
+            AXES,
+        ),
+    ),
+    choices=(
+        Choice("label queries", "texts of the labels, attending over tokens", "paper", DIGEST),
+        Choice("axis tokens", "rhythm, morphology, ST-T of the positive labels", "paper", DIGEST),
+        Choice("inference", "the ECG alone", "paper", DIGEST),
+        Choice("encoder", "a stem and four residual stages, 16 samples a token", "ours", OURS),
+        Choice("positions", "none: a window begins at any moment", "ours", OURS),
+        Choice("layer of queries", "a decoder's, no attention among labels", "ours", OURS),
+        Choice("readout", "w · U + b, the same for all labels", "ours", OURS),
+        Choice("projection of text", "one for queries, axis tokens, fused text", "ours", OURS),
+        Choice("embedding", "mean over tokens, linear, scaled to length one", "ours", OURS),
+        Choice("labels without texts", "one-hot vectors", "ours", "the ablation without text"),
+    ),
+    min_samples=17,
+)
