@@ -172,10 +172,11 @@ def test_labels_are_exchanged() -> None:
     model.set_labels(texts[order])  # each by itself: the others do not count
     torch.testing.assert_close(model(x).logits, first.logits[:, order])
     torch.testing.assert_close(model(x).embedding, first.embedding)
-    model.set_labels(texts[[2, 2]])
+    both = texts[[2, 2]]
+    model.set_labels(both)
     twice = model(x).logits
     torch.testing.assert_close(twice[:, 0], twice[:, 1])
-    texts[2] = 0  # the model has its own copy
+    both[:] = 1  # the model has its own copy
     torch.testing.assert_close(model(x).logits, twice)
 
 
