@@ -141,7 +141,7 @@ class Gate(nn.Module):
     @torch.no_grad()
     def forward(self, loss: Tensor, progress: float) -> Tensor:
         """g, a scalar without gradient, from the classification loss of a batch."""
-        loss = loss.detach().to(self.smoothed)
+        loss = loss.to(self.smoothed)
         moved = torch.where(
             self.begun, self.momentum * self.smoothed + (1 - self.momentum) * loss, loss
         )
@@ -219,8 +219,6 @@ class Alignment(nn.Module):
         ValueError when there is to be an alignment without a text.
         """
         terms = self.terms
-        # Once, so that the terms' gradients are added in float32 too.
-        ecg = precise(ecg)
         bce = _bce(logits, targets)
         align = apart = gate = bce.new_zeros(())
         if terms.align and terms.texts != "none":
@@ -231,7 +229,7 @@ class Alignment(nn.Module):
         if terms.auxiliary and auxiliary is not None:
             apart = _bce(auxiliary, targets)
         total = bce + gate * terms.align * align + terms.auxiliary * apart
-        return Losses(total, bce, align, apart, gate.detach())
+        return Losses(total, bce, align, apart, gate)
 
 
 def _bce(logits: Tensor, targets: Tensor) -> Tensor:
