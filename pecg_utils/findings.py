@@ -123,7 +123,8 @@ def mrmnet(records: Records) -> str:
         told = ranks.compare(held["blocks"]).told_apart
         apart = "no two of the models can be told apart by their ranks"
         if told:
-            apart = f"{len(told)} pairs of the {len(areas)} models can be told apart by their ranks"
+            pairs = "pair" if len(told) == 1 else "pairs"
+            apart = f"{len(told)} {pairs} of the {len(areas)} models can be told apart by ranks"
         lines.append(
             f"- {cards.name(given['dataset'])}, {{tag}}`{given['kind']}`, {given['patients']:,} "
             f"patients, {int(own['trials'])} trainings a model. Epoch and head chosen by the test "
