@@ -60,7 +60,9 @@ def compared(table: pd.DataFrame) -> pd.DataFrame:
             row[metric] = interval(line.value, line.low, line.high)
             if line.metric == "auroc":
                 row["its seeds lie apart by"] = f"{line.apart:.3f}"
-            apart = f"{line.gain:+.3f} ({line.gain_low:+.3f} to {line.gain_high:+.3f})"
+            apart = f"{line.gain:+.3f}"
+            if not np.isnan(line.gain_low):
+                apart += f" ({line.gain_low:+.3f} to {line.gain_high:+.3f})"
             row[f"{metric}, less {first}"] = "" if name == first else apart
         shown[name] = row
     return pd.DataFrame(shown).T
@@ -192,8 +194,10 @@ def stretched_less_sound(table: pd.DataFrame, kind: str) -> "Markdown":
 def stretching(true: Floats, stretched: Floats, short: Flags, kind: str) -> "Markdown":
     """What stretching does to the heart rate: arrays (N,), 1/min, and which were stretched."""
     found = short & np.isfinite(true) & np.isfinite(stretched)
-    if not found.any():
+    if not short.any():
         return markdown(f"No recording of the *{kind}* is shorter than a window.")
+    if not found.any():
+        return markdown(f"No heart rate of the *{kind}*'s stretched recordings can be measured.")
     slower = stretched[found] / true[found]
     ends = list(RATES.values())[:-1]
     classes = [np.digitize(of[found], ends, right=True) for of in (true, stretched)]
