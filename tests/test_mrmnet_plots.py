@@ -119,6 +119,14 @@ def test_epochs_are_legible_however_little_they_differ(spread):
         assert all(place == round(place) for place in shown)  # an epoch is whole
 
 
+def test_a_thousandth_is_legible():
+    """As one short training may have it: long numbers at the axis."""
+    seen, taken = trainings(1, 1)
+    taken["auroc"] = [0.8 - 0.00115, 0.8, 0.8 - 0.00115, 0.8, 0.8]
+    _, middle, _ = draw(mrmnet_plots.epochs(seen, taken), 12)
+    assert words(middle.texts) == ["-0.001", "+0.000", "-0.001", "+0.000"]
+
+
 NAMES = ["MRM-Net", "high alone", "low alone", "exchange", "features by step", "+ logits"]
 
 
@@ -268,6 +276,7 @@ def test_classes_of_rate_are_drawn_for_both(bands):
         np.testing.assert_array_equal(ends[:, 2], drawn[:, 1])
     (key,) = figure.legends
     assert words(key.get_texts()) == names
+    assert [handle.get_color() for handle in key.legend_handles] == [BLUE, OURS]
     (chance,) = (line for line in panel.lines if line.get_linestyle() == ":")
     assert list(chance.get_xdata()) == [0.5, 0.5]
     assert panel.get_xlabel() == "macro AUROC"
