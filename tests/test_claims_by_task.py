@@ -139,9 +139,9 @@ def test_where_the_papers_protocol_is_sound_there_is_no_second_one():
     joined = join("mrmnet", run([of_ptbxl(HERE, 0.92), patient]))
     assert joined[["sound", "sound_low", "sound_high"]].isna().all(axis=None)
     shown = claims.shown("mrmnet", joined)
-    assert list(shown.columns) == ["task", "metric", "paper", "here", "data", "verdict"]
+    assert list(shown.columns) == ["task", "metric", "paper", paper.published, "data", "verdict"]
     first = shown[shown["task"] == "super"].loc["fcn_wang"]
-    assert first["here"] == "0.920 (0.910 to 0.930)"
+    assert first[paper.published] == "0.920 (0.910 to 0.930)"
     assert first["paper"] == "0.925"
     assert first["metric"] == "macro AUROC"
     two = claims.shown("benchmark", join("benchmark", record([])))  # another's is still there
