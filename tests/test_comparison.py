@@ -293,7 +293,7 @@ def test_as_many_pieces_are_counted_as_are_tested(crop, monkeypatch):
         asked_for.append((n_leads, n_samples, crops, batch))
         return cost.Cost(1, 2, 3.0)
 
-    monkeypatch.setattr(comparison, "cost", counted)
+    monkeypatch.setattr(cost, "cost", counted)
     monkeypatch.setattr(comparison.models, "create", lambda *given, **sizes: None)
     of = {"one": costly("fcn_wang", crop / 100, (1.0, 1.0), SIZES)}
     comparison.costs(of, comparison.table(of, 5), 1000, 16)

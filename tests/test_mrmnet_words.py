@@ -18,8 +18,8 @@ def said(markdown):
 
 def test_all_weights_learn_and_the_released_ones_do_not(seeded_on_one_thread):
     """At a width of 4 a gate's few hidden numbers may all be shut at the start, at 16 not."""
-    table = mrmnet_words.weights((18, 16))
-    assert table.index.tolist() == [18, 18, 16, 16]
+    table = mrmnet_words.weights((20, 16))
+    assert table.index.tolist() == [20, 20, 16, 16]
     assert table["exchange"].tolist() == ["no", "yes"] * 2
     for (width, row), exchange in zip(table.iterrows(), (False, True) * 2, strict=True):
         model = models.create("mrmnet", 12, 5, 1000, width=width, exchange=exchange)
