@@ -36,6 +36,17 @@ def test_every_number_of_the_benchmark_is_there_once():
     assert set(MrmNet.model_fields["task"].annotation.__args__) == set(TASKS)
 
 
+def test_every_number_says_in_which_row_of_which_table_it_was_read():
+    """The benchmark's README calls InceptionTime otherwise, and the others as they are here."""
+    listed = load("mrmnet").claims
+    table = "the table of helme/ecg_ptbxl_benchmarking's README, row "
+    for claim in listed:
+        theirs = "inception1d" if claim.model == "inceptiontime" else claim.model
+        assert claim.read == table + theirs
+        assert claim.id == f"{claim.model}-{claim.task}-auroc"
+    assert "Strodthoff et al. 2021" in load("mrmnet").paper
+
+
 def of_ptbxl(protocol, auroc, kind="full"):
     scores = {
         "metric": ["auroc", "f1", "auroc"],
