@@ -121,7 +121,9 @@ def cost(table: pd.DataFrame) -> pd.DataFrame:
             "multiply-adds a recording": [
                 f"{n / 1e6:,.0f} million" for n in table["multiply_adds"]
             ],
-            "seconds of a training": [f"{s:.0f}" for s in table["seconds"]],
+            "seconds of a training": [
+                f"{s:.0f}" if s >= 10 else f"{s:.1f}" for s in table["seconds"]
+            ],
             "memory of a step (MiB)": [f"{m:,.0f}" for m in table["mebibytes"]],
         },
         index=pd.Index(table["name"].to_numpy()),

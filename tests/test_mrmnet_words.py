@@ -195,7 +195,7 @@ def test_costs_are_written_with_their_units():
         "seconds of a training": "90",
         "memory of a step (MiB)": "1,234",
     }
-    assert shown.loc["fcn_wang"].tolist() == ["0.850", "278,277", "100 million", "3", "57"]
+    assert shown.loc["fcn_wang"].tolist() == ["0.850", "278,277", "100 million", "3.2", "57"]
 
 
 def rules():
