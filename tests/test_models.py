@@ -44,7 +44,7 @@ SMALL: dict[str, dict[str, object]] = {
 # No logit depends on these: BiLstm reads the last step; Peace's learn from its alignment alone.
 STILL = {
     "bilstm": ["recurrence.lstm.weight_hh_l1_reverse"],
-    "peace": ["embed.1.weight", "embed.1.bias"],
+    "peace": ["embed.weight", "embed.bias"],
 }
 
 

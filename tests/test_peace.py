@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pecg_utils.diagrams import trace
+from pecg_utils.domain import nearness
 from pecg_utils.errors import PecgError
 from pecg_utils.models import create, entry, learning
-from pecg_utils.models.peace import AXES, Peace, Query
+from pecg_utils.models.peace import ANSWERS, AXES, Peace, Query
 
 SMALL = {
     "channels": (8, 8, 16, 16),
@@ -19,6 +21,8 @@ SMALL = {
     "feedforward": 32,
     "dropout": 0.0,
 }
+
+OTHERS = [("path", "linear"), ("path", "nearness")]
 
 pytestmark = pytest.mark.usefixtures("seeded_on_one_thread")
 
@@ -59,9 +63,9 @@ def test_the_answer_in_training(axes: str) -> None:
     assert plain.text is plain.auxiliary is None
 
 
-@pytest.mark.parametrize("axes", AXES)
-def test_in_evaluation_a_records_own_text_is_refused(axes: str) -> None:
-    model = small(axes=axes).eval()
+@pytest.mark.parametrize(("axes", "answer"), [(a, "queries") for a in AXES] + OTHERS)
+def test_in_evaluation_a_records_own_text_is_refused(axes: str, answer: str) -> None:
+    model = small(axes=axes, answer=answer).eval()
     x, tokens, fused = given()
     for own in ((tokens, fused), (tokens, None), (None, fused)):
         with pytest.raises(PecgError, match="text in evaluation, which is made of its labels"):
@@ -71,10 +75,10 @@ def test_in_evaluation_a_records_own_text_is_refused(axes: str) -> None:
     assert parameters["axes"].default is parameters["fused"].default is None
 
 
-@pytest.mark.parametrize("axes", AXES)
-def test_in_evaluation_text_is_read_of_the_labels_alone(axes: str) -> None:
+@pytest.mark.parametrize("answer", ["queries", "nearness"])
+def test_in_evaluation_text_is_read_of_the_labels_alone(answer: str) -> None:
     """The one way by which text comes in is passed once, and by the labels' vectors."""
-    model = small(axes=axes).eval()
+    model = small(answer=answer).eval()
     model.set_labels(torch.randn(3, 10))
     read: list[Tensor] = []
     model.text.register_forward_hook(lambda _, inputs, __: read.append(inputs[0]))
@@ -160,8 +164,9 @@ def test_a_model_of_noise_learns_the_answer_from_the_axis_tokens_alone() -> None
     assert (alone.argmax(dim=1) == targets.argmax(dim=1)).float().mean() < 0.5
 
 
-def test_labels_are_exchanged() -> None:
-    model = small(classes=5).eval()
+@pytest.mark.parametrize("answer", ["queries", "nearness"])
+def test_labels_are_exchanged(answer: str) -> None:
+    model = small(classes=5, answer=answer).eval()
     x = given()[0]
     texts = torch.randn(7, 10)
     model.set_labels(texts)
@@ -189,10 +194,11 @@ def test_exchanged_labels_take_the_models_place_and_precision() -> None:
     assert "labels" not in dict(model.named_parameters())
 
 
-def test_a_checkpoint_brings_its_labels() -> None:
-    taught = small(classes=5).eval()
+@pytest.mark.parametrize("answer", ["queries", "nearness"])
+def test_a_checkpoint_brings_its_labels(answer: str) -> None:
+    taught = small(classes=5, answer=answer).eval()
     taught.set_labels(torch.randn(8, 10))
-    fresh = small(classes=3).eval()
+    fresh = small(classes=3, answer=answer).eval()
     fresh.load_state_dict(taught.state_dict())
     x = given()[0]
     assert same(taught(x), fresh(x))
@@ -225,11 +231,12 @@ def test_label_texts_that_are_refused(vectors: Tensor, says: str) -> None:
 
 
 @pytest.mark.parametrize("leads", [9, 12])
-@pytest.mark.parametrize("axes", AXES)
-def test_odd_lengths_the_shortest_and_one_record(axes: str, leads: int) -> None:
-    model = small(leads, axes=axes).train()
+@pytest.mark.parametrize(("axes", "which"), [(a, "queries") for a in AXES] + OTHERS)
+def test_odd_lengths_the_shortest_and_one_record(axes: str, which: str, leads: int) -> None:
+    model = small(leads, axes=axes, answer=which).train()
     for samples in (entry("peace").min_samples, 251, 299):
-        answer = model(*given(1, leads, samples))
+        x, tokens, fused = given(1, leads, samples)
+        answer = model(x, tokens, fused) if which == "queries" else model(x)
         assert answer.logits.shape == (1, 5)
         assert all(part is None or part.isfinite().all() for part in answer)
 
@@ -276,9 +283,81 @@ def test_a_query_by_hand() -> None:
 
 
 def test_bfloat16_keeps_what_the_alignment_needs_in_float32() -> None:
-    model = small()
+    x, tokens, fused = given()
     with torch.autocast("cpu", torch.bfloat16):
-        half = model(*given())
-    for part in (half.embedding, half.text, half.labels):
-        assert part.dtype == torch.float32
-        torch.testing.assert_close(part.norm(dim=1), torch.ones(len(part)), atol=1e-5, rtol=0)
+        asked, near = small()(x, tokens, fused), small(answer="nearness")(x, None, fused)
+    assert near.logits.dtype == torch.float32
+    for half in (asked, near):
+        for part in (half.embedding, half.text, half.labels):
+            assert part.dtype == torch.float32
+            torch.testing.assert_close(part.norm(dim=1), torch.ones(len(part)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_the_features_are_the_mean_over_the_ecgs_tokens(answer: str) -> None:
+    """Of these alone: axis tokens in the path, which tell the labels, are not among them."""
+    model = small(answer=answer)
+    x, tokens, _ = given()
+    wanted = model.encode(x).mean(dim=1)
+    torch.testing.assert_close(model(x).features, wanted)
+    if answer == "queries":
+        torch.testing.assert_close(model(x, tokens).features, wanted)
+    model.eval()
+    torch.testing.assert_close(model(x).features, model.encode(x).mean(dim=1))
+
+
+def test_linear_is_one_row_of_weights_a_label() -> None:
+    model = small(classes=3, answer="linear").eval()
+    assert sorted({name.split(".")[0] for name, _ in model.named_parameters()}) == [
+        *("body", "readout", "stem", "tokens"),
+    ]
+    x, tokens, fused = given()
+    answer = model(x)
+    weight, bias = model.readout.weight, model.readout.bias
+    torch.testing.assert_close(answer.logits, answer.features @ weight.T + bias)
+    assert answer.text is answer.auxiliary is None
+    for rows, of in ((answer.embedding, answer.features), (answer.labels, weight)):
+        torch.testing.assert_close(rows, of / of.norm(dim=1, keepdim=True))
+    model.train()
+    with pytest.raises(ValueError, match="answer linear takes no text"):
+        model(x, None, fused)
+    with pytest.raises(ValueError, match="answer linear takes no axis tokens"):
+        model(x, tokens)
+
+
+def test_linear_takes_as_many_labels_as_it_learned_and_does_not_read_them() -> None:
+    model = small(classes=3, answer="linear").eval()
+    x = given()[0]
+    before = model(x).logits
+    model.set_labels(torch.randn(3, 10))
+    assert torch.equal(model(x).logits, before)
+    with pytest.raises(PecgError, match="was given 4 labels, and has learned 3, each by its own"):
+        model.set_labels(torch.randn(4, 10))
+    many = create("peace", 12, 40, 250, **{**SMALL, "answer": "linear"})  # more than the text
+    assert many(x).logits.shape == (4, 40)
+
+
+def test_nearness_is_that_of_the_embedding_to_each_label() -> None:
+    """As domain.clip's answers are reckoned: it cannot be imported by a model."""
+    model = small(answer="nearness")
+    model.set_labels(torch.randn(3, 10))
+    x, tokens, fused = given()
+    answer = model(x, None, fused)
+    torch.testing.assert_close(answer.logits, nearness(answer.embedding, answer.labels))
+    assert answer.text.shape == (4, 16)
+    assert answer.auxiliary is None
+    with pytest.raises(ValueError, match="answer nearness takes no axis tokens"):
+        model(x, tokens, fused)
+    with pytest.raises(ValueError, match="answer nearness takes no axis tokens"):
+        model.leaked(x, tokens)
+
+
+@pytest.mark.parametrize("answer", ["linear", "nearness"])
+def test_the_other_answers_have_no_part_that_does_not_learn_or_is_not_drawn(answer: str) -> None:
+    model = small(answer=answer, heads=3)  # no heads, which 16 would not divide
+    weights, learn = learning(model, 12, 250)
+    assert weights == learn
+    steps = trace(model, 12, 250)
+    assert sum(step.weights for step in steps) == weights
+    assert steps[-1].shape == "5 logits"
+    assert not any("queries" in step.name for step in steps)

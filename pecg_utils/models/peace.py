@@ -12,6 +12,10 @@ model that learned one set of labels answers another one.
 
 The axis tokens are made from the answer. `forward` takes them in training alone and refuses them in
 evaluation; `leaked`, for the audit, shows what they would tell.
+
+What the model is compared with answers otherwise from the same encoder, and has no part that it
+does not use (both *ours*): "linear", a row of weights for each label and no text at all, the plain
+network; "nearness", how near each label's text lies to the ECG, as in CLIP (arXiv 2103.00020).
 """
 
 from typing import NamedTuple
@@ -25,17 +29,22 @@ from pecg_utils.models import Choice, Entry, Size, Stage
 from pecg_utils.models.gates import convolution, normed
 from pecg_utils.models.pooled_head import row
 from pecg_utils.models.transformer import MeanOverTokens
-from pecg_utils.precise import precise
+from pecg_utils.precise import precise, products
 
 AXES = ("path", "beside")  # where the axis tokens are seen in training
+ANSWERS = ("queries", "linear", "nearness")
+TEMPERATURE = 0.07  # of the nearness; that of domain.clip, which teaches it
 
 
 class Answer(NamedTuple):
-    """logits (B, C), and what the losses need, each row of it of length one.
+    """logits (B, C), and what the losses need, each row of the next three of length one.
 
     embedding: (B, D), of the ECG. labels: (C, D), of the labels' texts. text: (B, D), of the
     record's own text, where it was given. auxiliary: (B, C), the logits with the axis tokens in
-    sight, where they were given beside the path.
+    sight, where they were given beside the path. features: (B, D), the mean over the ECG's tokens,
+    for the losses that bring domains together; always there.
+
+    With the answer "linear", embedding is that mean and labels are the readout's rows.
     """
 
     logits: Tensor
@@ -43,6 +52,7 @@ class Answer(NamedTuple):
     labels: Tensor
     text: Tensor | None = None
     auxiliary: Tensor | None = None
+    features: Tensor | None = None
 
 
 class Residual(nn.Module):
@@ -105,6 +115,13 @@ class Query(nn.Module):
         return asked
 
 
+class Nearness(nn.Module):
+    """How near each label's text lies to the ECG, e . l / tau: (B, D), (C, D) -> (B, C)."""
+
+    def forward(self, ecg: Tensor, labels: Tensor) -> Tensor:
+        return products(ecg, labels) / TEMPERATURE
+
+
 class Peace(nn.Module):
     """Residual stages to tokens, label queries over these, one linear readout for all labels.
 
@@ -113,10 +130,12 @@ class Peace(nn.Module):
     last stage would see a single step, over which a batch of one window has no variance to be
     normed by.)
 
-    All weights learn from the logits but those of `embed`, which learn from the alignment alone.
+    All weights learn from the logits but, with the answer "queries", those of `embed`, which learn
+    from the alignment alone. Only this answer reads the sizes depth, heads, feedforward, dropout
+    and axes; "linear" does not read text either.
 
-    Raises PecgError when the heads do not divide the width, when a kernel is even, and when there
-    are more classes than numbers in a text vector.
+    Raises PecgError when a kernel is even, when the heads do not divide the width, and when there
+    are more classes than numbers in a text vector; the last two only where these are used.
     """
 
     labels: Tensor
@@ -136,10 +155,11 @@ class Peace(nn.Module):
         feedforward: int,
         dropout: float,
         axes: str,
+        answer: str,
     ) -> None:
         super().__init__()
         width = channels[-1]
-        if width % heads:
+        if answer == "queries" and width % heads:
             raise PecgError(
                 f"The model peace was given channels that end with {width} and {heads} heads; "
                 "give a width that the heads divide."
@@ -149,12 +169,13 @@ class Peace(nn.Module):
                 raise PecgError(
                     f"The size {name} of the model peace was given as {value}; give an odd one."
                 )
-        if n_classes > text:
+        if answer != "linear" and n_classes > text:
             raise PecgError(
                 f"The model peace was given {n_classes} classes and the text {text}, too few "
                 "numbers to tell so many labels apart by one-hot vectors; give a larger text."
             )
-        self.axes, self.blocks, self.kernel, self.stem_kernel = axes, blocks, kernel, stem_kernel
+        self.axes, self.answer = axes, answer
+        self.blocks, self.kernel, self.stem_kernel = blocks, kernel, stem_kernel
         self.stem = normed(n_leads, channels[0], stem_kernel, 2)
         self.body = nn.ModuleList()
         c_in = channels[0]
@@ -164,10 +185,19 @@ class Peace(nn.Module):
             self.body.append(nn.Sequential(first, *rest))
             c_in = c_out
         self.tokens = Tokens(width)
-        self.embed = nn.Sequential(MeanOverTokens(), nn.Linear(width, width))
-        self.text = nn.Sequential(nn.Linear(text, width), nn.LayerNorm(width))
-        self.layers = nn.ModuleList(Query(width, heads, feedforward, dropout) for _ in range(depth))
-        self.readout = nn.Linear(width, 1)
+        self.mean = MeanOverTokens()
+        if answer == "linear":
+            self.readout = nn.Linear(width, n_classes)
+        else:
+            self.embed = nn.Linear(width, width)
+            self.text = nn.Sequential(nn.Linear(text, width), nn.LayerNorm(width))
+        if answer == "nearness":
+            self.nearness = Nearness()
+        if answer == "queries":
+            self.layers = nn.ModuleList(
+                Query(width, heads, feedforward, dropout) for _ in range(depth)
+            )
+            self.readout = nn.Linear(width, 1)
         self.register_buffer("labels", torch.eye(n_classes, text))
         self.detail = f"{heads} heads of {width // heads}, feed-forward {feedforward}"
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -178,18 +208,31 @@ class Peace(nn.Module):
         In training, perhaps: axes (B, K, E), K text vectors of each record, usually three, and
         fused (B, E), its one. With the size `axes` "path" the queries see the axis tokens too, and
         the logits are made of both; with "beside" these are of the ECG alone, and other ones, the
-        auxiliary, of both.
+        auxiliary, of both. The answer "nearness" takes fused alone, "linear" neither: a text that
+        could not count is refused, and not passed over.
 
-        Raises PecgError when axes or fused are given in evaluation.
+        Raises PecgError when axes or fused are given in evaluation, and ValueError when they are
+        given in training to an answer that takes no such text.
         """
         if not self.training and (axes is not None or fused is not None):
             raise PecgError(
                 "The model peace was given a record's own text in evaluation, which is made of "
                 "its labels; give the ECG alone."
             )
+        if axes is not None:
+            self._needs_queries()
+        if fused is not None and self.answer == "linear":
+            raise ValueError("the model peace with the answer linear takes no text")
         tokens = self.encode(x)  # (B, S, D)
+        features = self.mean(tokens)  # (B, D)
+        if self.answer == "linear":
+            rows = _unit(self.readout.weight)  # (C, D)
+            return Answer(self.readout(features), _unit(features), rows, features=features)
         queries = self.text(self.labels[None])  # (1, C, D)
+        ecg, labels = _unit(self.embed(features)), _unit(queries[0])  # (B, D), (C, D)
         text = None if fused is None else _unit(self.text(fused))  # (B, D)
+        if self.answer == "nearness":
+            return Answer(self.nearness(ecg, labels), ecg, labels, text, features=features)
         logits, auxiliary = None, None
         if axes is not None:
             both = self._ask(queries, self._joined(tokens, axes))  # (B, C)
@@ -199,7 +242,7 @@ class Peace(nn.Module):
                 auxiliary = both
         if logits is None:
             logits = self._ask(queries, tokens)  # (B, C)
-        return Answer(logits, _unit(self.embed(tokens)), _unit(queries[0]), text, auxiliary)
+        return Answer(logits, ecg, labels, text, auxiliary, features)
 
     def encode(self, x: Tensor) -> Tensor:
         """Windows (B, L, T) to tokens (B, T / 16, D)."""
@@ -213,13 +256,19 @@ class Peace(nn.Module):
         """The logits (B, C) with the axis tokens (B, K, E) in sight, in evaluation too.
 
         For the audit, which shows by it what the tokens tell of the answer; for nothing else.
+        Raises ValueError when the answer is not "queries", as nothing else sees them.
         """
+        self._needs_queries()
         return self._ask(self.text(self.labels[None]), self._joined(self.encode(x), axes))
 
     def set_labels(self, vectors: Tensor) -> None:
         """From now on answer these labels: text vectors (C, E), any C, E the size `text`.
 
-        Raises PecgError unless there is a label, every vector is finite, and none is all zeros.
+        The answer "linear" has a row of weights for each label that it learned, in that order; it
+        takes vectors of so many labels, so that all answers are set alike, and does not read them.
+
+        Raises PecgError unless there is a label, every vector is finite, and none is all zeros; and
+        when "linear" is given another number of labels.
         """
         width = self.labels.shape[1]
         if vectors.ndim != 2 or not len(vectors) or vectors.shape[1] != width:
@@ -234,7 +283,17 @@ class Peace(nn.Module):
                 f"{len(vectors)}: its vector is all zeros or not finite; describe it or leave it "
                 "out."
             )
+        if self.answer == "linear" and len(vectors) != self.readout.out_features:
+            raise PecgError(
+                f"The model peace with the answer linear was given {len(vectors)} labels, and has "
+                f"learned {self.readout.out_features}, each by its own weights; give as many, or "
+                "take another answer."
+            )
         self.labels = vectors.detach().to(self.labels, copy=True)
+
+    def _needs_queries(self) -> None:
+        if self.answer != "queries":
+            raise ValueError(f"the model peace with the answer {self.answer} takes no axis tokens")
 
     def _joined(self, tokens: Tensor, axes: Tensor) -> Tensor:
         """Tokens of the ECG (B, S, D) and of the axes: (B, S + K, D)."""
@@ -266,11 +325,22 @@ class Peace(nn.Module):
             rows.append(
                 Stage(f"Stage {i + 1}", stage, f"{count}, kernel {self.kernel}{halves}", maps)
             )
+        rows += [
+            Stage("Tokens", self.tokens, "norm", "{0} tokens × {1} features"),
+            Stage("Mean", self.mean, "over the tokens", "{0} features"),
+        ]
+        if self.answer == "linear":
+            return [*rows, Stage("Readout", self.readout, "one row for each label", "{0} logits")]
+        use = "for the alignment" if self.answer == "queries" else "beside the labels"
+        rows += [
+            Stage("Embedding", self.embed, f"of the ECG, {use}", "{0} features"),
+            Stage("Label texts", self.text, "linear, norm", asked),
+        ]
+        if self.answer == "nearness":
+            near = f"to each label's text, over {TEMPERATURE}"
+            return [*rows, Stage("Nearness", self.nearness, near, "{0} logits")]
         return [
             *rows,
-            Stage("Tokens", self.tokens, "norm", "{0} tokens × {1} features"),
-            Stage("Embedding", self.embed, "of the ECG, for the alignment", "{0} features"),
-            Stage("Label texts", self.text, "linear, norm", asked),
             *(
                 Stage(f"Label queries {i + 1}", layer, f"over the tokens, {self.detail}", asked)
                 for i, layer in enumerate(self.layers)
@@ -301,13 +371,8 @@ ENTRY = Entry(
         Size("heads", 4, "ours", OURS + "; heads of 64"),
         Size("feedforward", 512, "ours", OURS + "; twice the width"),
         Size("dropout", 0.1, "ours", OURS + "; the usual one"),
-        Size(
-            "axes",
-            "path",
-            "paper",
-            DIGEST + ": queries attend over ECG and axis tokens; beside is ours",
-            AXES,
-        ),
+        Size("axes", "path", "paper", DIGEST + ": attended with the ECG; beside is ours", AXES),
+        Size("answer", "queries", "paper", DIGEST + "; linear and nearness are ours", ANSWERS),
     ),
     choices=(
         Choice("label queries", "texts of the labels, attending over tokens", "paper", DIGEST),
@@ -319,6 +384,8 @@ ENTRY = Entry(
         Choice("readout", "w · U + b, the same for all labels", "ours", OURS),
         Choice("projection of text", "one for queries, axis tokens, fused text", "ours", OURS),
         Choice("embedding", "mean over tokens, linear, scaled to length one", "ours", OURS),
+        Choice("linear", "mean over tokens, a row of weights a label; no text", "ours", OURS),
+        Choice("nearness", f"e . l over {TEMPERATURE}", "ours", OURS + "; CLIP begins there"),
         Choice("labels without texts", "one-hot vectors", "ours", "the ablation without text"),
     ),
     min_samples=17,
