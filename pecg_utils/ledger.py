@@ -9,7 +9,6 @@ finished is read back, what was half trained goes on.
 import json
 import math
 import shutil
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -33,9 +32,10 @@ from pecg_utils.trial import Outcome, carry_out, judge
 
 def key_of(chapter: str, parameters: Any, sources: Sources) -> str:
     """The key of a run of `chapter`."""
-    return keys.run_key(
-        places.notebook(chapter), parameters.model_dump(), sorted(sources.fingerprints.values())
-    )
+    settled = {k: v for k, v in parameters.model_dump().items() if k not in parameters.folders}
+    beside = [f"{name} {mark}" for name, (_, mark) in sources.beside.items()]
+    data = sorted([*sources.fingerprints.values(), *beside])
+    return keys.run_key(places.notebook(chapter), settled, data)
 
 
 def start(chapter: str, namespace: Mapping[str, Any]) -> "Run":
@@ -75,7 +75,7 @@ class Run:
     key: str
     folder: Path
     _outcomes: dict[str, Outcome] = field(default_factory=dict, repr=False)
-    _beside: dict[str, tuple[Dataset, str]] = field(default_factory=dict, repr=False)
+    _beside: dict[Path, tuple[Dataset, str]] = field(default_factory=dict, repr=False)
     reports: dict[str, Any] = field(default_factory=dict, repr=False)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     _begun: float = field(default_factory=time.perf_counter, repr=False)
@@ -90,16 +90,27 @@ class Run:
         """What the models are trained on."""
         return self.sources.training
 
-    def beside(self, name: str, size: int) -> Dataset:
+    def beside(self, name: str, size: int, **how: Any) -> Dataset:
         """The twin of another dataset that the chapter needs beside what it was given."""
-        if name not in self._beside:
-            dataset = open_dataset(name, twin(name, size))
-            self._beside[name] = dataset, data_fingerprint(dataset)
-        return self._beside[name][0]
+        found = (known for known, _ in self._beside.values() if known.name == name)
+        twins = [known for known in found if known.kind == "twin"]
+        if not twins:
+            dataset = open_dataset(name, twin(name, size), **how)
+            self._beside[dataset.root] = dataset, data_fingerprint(dataset)
+            return dataset
+        return twins[0]
+
+    def further(self, parameter: str) -> Dataset | None:
+        """The dataset in the folder that a parameter names, beside `data`; None where none is."""
+        if parameter not in self.sources.beside:
+            return None
+        found = self.sources.beside[parameter]
+        self._beside[found[0].root] = found
+        return found[0]
 
     def _fingerprint(self, dataset: Dataset) -> str:
-        if dataset.name in self._beside:
-            return self._beside[dataset.name][1]
+        if dataset.root in self._beside:
+            return self._beside[dataset.root][1]
         return self.sources.fingerprints[dataset.kind]
 
     def windows(
@@ -128,7 +139,7 @@ class Run:
         prepared = prepare(
             dataset.only(has), settings, places.windows(), self._fingerprint(dataset)
         )
-        of = f"{dataset.name}, " if dataset.name in self._beside else ""
+        of = f"{dataset.name}, " if dataset.root in self._beside else ""
         how = ", stretched" if settings.stretch else ""
         self.reports[f"{of}{dataset.kind}, {len(leads)} leads{how}"] = prepared.report.as_json()
         return prepared
@@ -224,12 +235,12 @@ class Run:
             "key": self.key,
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "profile": self.parameters.profile,
-            "parameters": {**self.parameters.model_dump(), "data": self.given.root.name},
+            "parameters": {**self.parameters.model_dump(), **self._folders()},
             "data": [self._about(dataset) for dataset in self._datasets()],
             "beside": [self._about(dataset) for dataset, _ in self._beside.values()],
             "quality": self.reports,
             "versions": machine.versions(),
-            "revision": revision(),
+            "revision": machine.revision(),
             "machine": machine.facts(),
             "seconds": round(time.perf_counter() - self._begun, 1),
             "training_seconds": round(self._training_seconds(), 1),
@@ -255,6 +266,11 @@ class Run:
         rows["machine"] = f"{record['machine']['processor']}, GPU {record['machine']['gpu']}"
         rows["state-space models by"] = record["machine"]["state_space"]
         return pd.DataFrame({"of this run": rows})
+
+    def _folders(self) -> dict[str, str]:
+        """The parameters that are folders, by the folder's name alone."""
+        beside = self.sources.beside.items()
+        return {"data": self.given.root.name} | {name: d.root.name for name, (d, _) in beside}
 
     def _datasets(self) -> list[Dataset]:
         same = self.given is self.training
@@ -335,23 +351,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def revision() -> str:
-    """The git revision, with '+ changes' where the code differs from it; 'unknown' outside git."""
-    try:
-        head = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--", "pecg_utils", "notebooks")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return f"{head} + changes" if changed else head
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(places.PROJECT), *arguments], capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
 
 
 def read_record(path: Path) -> dict[str, Any]:

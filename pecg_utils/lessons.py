@@ -6,6 +6,7 @@ here and in objectives.py; splits, folds, training and records do not differ.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,16 @@ def lesson(
     protocol: Protocol,
     sizes: Mapping[str, Any],
     epochs: int,
+    start: Path | None = None,
+    seed: int = 0,
 ) -> Lesson:
     """What `protocol` teaches. labels: (N, C). sides: the rows of each. sizes: the model's.
 
-    epochs: of training.
+    epochs: of training. start: the weights to go on from. seed: of the split.
     """
     if isinstance(prepared, Windows):
+        if protocol.transfer is not None:
+            return _of_domains(prepared, labels, sides, protocol, sizes, epochs, start, seed)
         return _of_windows(prepared, labels, sides, protocol, sizes)
     return _of_pairs(prepared, labels, sides, protocol, sizes, epochs)
 
@@ -76,6 +81,27 @@ def _of_windows(
     )
     kept = {"mean": learned.mean.tolist(), "std": learned.std.tolist()}
     return Lesson(inputs, model, of_heads(model, protocol), kept)
+
+
+def _of_domains(
+    windows: Windows,
+    labels: Flags,
+    sides: Mapping[str, Rows],
+    protocol: Protocol,
+    sizes: Mapping[str, Any],
+    epochs: int,
+    start: Path | None,
+    seed: int,
+) -> Lesson:
+    from pecg_utils import adapting
+
+    transfer, leads = protocol.transfer, protocol.leads
+    assert transfer is not None
+    model = adapting.made(windows, transfer, protocol.model, len(leads), sizes)
+    inputs, objective, kept = adapting.taught(
+        windows, labels, sides, transfer, leads, model, start, epochs, seed
+    )
+    return Lesson(inputs, model, objective, kept)
 
 
 def of_heads(model: Any, protocol: Protocol) -> Any:

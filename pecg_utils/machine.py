@@ -3,10 +3,13 @@
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from pecg_utils import places
 
 # The packages whose version can change a number.
 PACKAGES = (
@@ -77,7 +80,6 @@ def peak_memory_mib() -> float:
 
 def doctor(folders: list[Path]) -> list[tuple[str, str]]:
     """What `pecg doctor` prints, as (what, fact): versions, device, disk, memory, datasets."""
-    from pecg_utils import places
     from pecg_utils.train import has_bf16
 
     rows = list(versions().items())
@@ -130,3 +132,20 @@ def _memory_gib(what: str) -> float:
     except OSError:
         pass
     return float("nan")
+
+
+def revision() -> str:
+    """The git revision, with '+ changes' where the code differs from it; 'unknown' outside git."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--", "pecg_utils", "notebooks")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head} + changes" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(places.PROJECT), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

@@ -20,7 +20,15 @@ Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
 
-class ManyLabels(nn.Module):
+class Told(nn.Module):
+    """What an objective may do more: `told` gives what a model is called with in training beside
+    its inputs, made of the targets (B, C). Nothing, unless a model learns from texts."""
+
+    def told(self, targets: Tensor) -> tuple[Tensor | None, ...]:
+        return ()
+
+
+class ManyLabels(Told):
     """Logits (B, C) of labels that do not exclude each other: binary cross-entropy.
 
     labels: (N, C) of the training side. loss: "weighted" by its positives, or "plain".
@@ -50,10 +58,10 @@ class ManyLabels(nn.Module):
 
     def score(self, metric: str, targets: Flags, probabilities: Floats) -> float:
         """The macro F1 at 0.5 over all labels, or the average precision of those that occur."""
-        return _many_labels(metric, targets, probabilities)
+        return many_labels(metric, targets, probabilities)
 
 
-class Heads(nn.Module):
+class Heads(Told):
     """Logits of several heads and their features (models.mrmnet.Answer), which learn from the
     labels and from each other. terms: mutual.Terms."""
 
@@ -76,10 +84,10 @@ class Heads(nn.Module):
 
     def score(self, metric: str, targets: Flags, probabilities: Floats) -> float:
         """As ManyLabels has it."""
-        return _many_labels(metric, targets, probabilities)
+        return many_labels(metric, targets, probabilities)
 
 
-class OneLabel(nn.Module):
+class OneLabel(Told):
     """Logits and embedding (models.agcacl.Answer) of one class: `contrast` is the loss."""
 
     def __init__(self, contrast: Contrast) -> None:
@@ -115,7 +123,8 @@ class OneLabel(nn.Module):
 Objective = ManyLabels | Heads | OneLabel
 
 
-def _many_labels(metric: str, targets: Flags, probabilities: Floats) -> float:
+def many_labels(metric: str, targets: Flags, probabilities: Floats) -> float:
+    """The macro F1 at 0.5 over all labels, or the average precision of those that occur."""
     from sklearn.metrics import f1_score
 
     if metric == "f1":

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pecg_utils.data import splits
+from pecg_utils.data import domains, splits
 from pecg_utils.data.blocks import Blocks
 from pecg_utils.data.pairs import Pairs
 from pecg_utils.data.windows import Windows
+from pecg_utils.transfers import Transfer
 
 Flags = npt.NDArray[np.bool_]
 
@@ -56,6 +57,13 @@ class Protocol:
     stretch: float = 60.0
     crop: float = 0.0
     turn: int = 0
+    transfer: Transfer | None = None
+
+    @property
+    def before(self) -> "Protocol | None":
+        """The one whose model this one goes on from."""
+        first = self.transfer.before if self.transfer else None
+        return None if first is None else replace(self, transfer=first)
 
     @property
     def blocks(self) -> Blocks:
@@ -64,6 +72,8 @@ class Protocol:
 
     def divide(self, table: pd.DataFrame, labels: Flags, seed: int) -> list[splits.Split]:
         """The splits of windows with this table and these labels (N, C)."""
+        if (t := self.transfer) is not None and self.split == "domain":
+            return [domains.divide(table, labels, t.shots, t.draw, seed, t.tested)]
         return splits.of(table, labels, self.split, seed, self.folds, self.blocks, self.turn)
 
     def piece(self, windows: Windows) -> int:
@@ -106,6 +116,8 @@ class Protocol:
             words.append(self.windows)
         if self.most:
             words.append(f"at most {self.most:,} taught")
+        if self.transfer:
+            words.append(self.transfer.name)
         if self.repeat:
             words.append(f"repeat {self.repeat}")
         return ", ".join(words)

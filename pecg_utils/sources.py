@@ -1,6 +1,7 @@
 """The data of a run: what a chapter is asked about, what its models are trained on, and twins."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from pecg_utils.twins import TWINS, writing
 @dataclass(frozen=True)
 class Sources:
     """The data of a run. given: what is asked about. training: what models are trained on, which
-    is the twin where the given data holds too few patients. fingerprints: of their contents."""
+    is the twin where the given data holds too few patients. fingerprints: of their contents.
+    beside: further folders that were given, by parameter, each with its fingerprint."""
 
     given: Dataset
     training: Dataset
     fingerprints: dict[str, str]
+    beside: Mapping[str, tuple[Dataset, str]] = field(default_factory=dict)
 
 
 def open_sources(parameters: Any) -> Sources:
@@ -29,21 +32,26 @@ def open_sources(parameters: Any) -> Sources:
     chapter in which the twin cannot help.
     """
     name, how = parameters.dataset, parameters.reading
+    beside = {}
+    for parameter, (other, read) in parameters.folders.items():
+        if folder := getattr(parameters, parameter):
+            dataset = open_dataset(other, folder, **read)
+            beside[parameter] = dataset, data_fingerprint(dataset)
     if not parameters.data:
         given = open_dataset(name, twin(name, parameters.twin_size), **how)
-        return Sources(given, given, {given.kind: data_fingerprint(given)})
+        return Sources(given, given, {given.kind: data_fingerprint(given)}, beside)
     given = open_dataset(name, parameters.data, **how)
     prints = {given.kind: data_fingerprint(given)}
     # A twin stands for itself, however small it is.
     if given.kind == "twin" or labelled_patients(given) >= parameters.least_patients:
-        return Sources(given, given, prints)
+        return Sources(given, given, prints, beside)
     if not parameters.twin_helps:
         raise PecgError(
             f"{_too_few(given, parameters.least_patients)} Give a larger part of it, or no data "
             "for the twin."
         )
     training = open_dataset(name, twin(name, parameters.twin_size), **how)
-    return Sources(given, training, {**prints, "twin": data_fingerprint(training)})
+    return Sources(given, training, {**prints, "twin": data_fingerprint(training)}, beside)
 
 
 def labelled_patients(dataset: Dataset) -> int:

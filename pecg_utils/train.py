@@ -124,7 +124,9 @@ def fit(
     fabric = _fabric(training.precision)
     objective = (objective or ManyLabels(train.labels, training.loss)).to(fabric.device)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=training.lr, weight_decay=training.weight_decay
+        [*model.parameters(), *objective.parameters()],
+        lr=training.lr,
+        weight_decay=training.weight_decay,
     )
     learner, optimizer = fabric.setup(model, optimizer)
     torch.manual_seed(training.seed)
@@ -205,7 +207,7 @@ def _one_epoch(
         x = [fabric.to_device(part) for part in given]
         y = fabric.to_device(torch.from_numpy(train.labels[which].astype(np.float32)))  # (B, C)
         optimizer.zero_grad()
-        loss = objective(learner(*x), y, step / len(starts))
+        loss = objective(learner(*x, *objective.told(y)), y, step / len(starts))
         fabric.backward(loss)
         optimizer.step()
         losses.append(loss.detach())

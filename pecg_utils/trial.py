@@ -102,8 +102,12 @@ def carry_out(
     weights: the Challenge's, where its metric is to be reckoned too, as challenge_score.weights
     gives them.
     """
-    name = files.fingerprint([protocol.name, kind, windows.key])
-    place = folder / name
+    place = _place(folder, protocol, kind, windows)
+    start = None
+    if (before := protocol.before) is not None:
+        start = _place(folder, before, kind, windows)
+        if not (start / "facts.json").is_file():
+            carry_out(windows, before, kind, sizes, training, folder, resamples)
     labels = windows.labels
     if protocol.labels == "permuted":
         labels = permute_between_patients(windows.table, labels, training.seed)
@@ -119,7 +123,8 @@ def carry_out(
             drawn = np.random.default_rng(training.seed).permutation(sides["train"])
             sides["train"] = np.sort(drawn[: protocol.most])
         if not (inner / "facts.json").is_file():
-            _train(inner, windows, labels, sides, protocol, kind, sizes, again)
+            seed = training.seed
+            _train(inner, windows, labels, sides, protocol, kind, sizes, again, start, seed)
         facts = json.loads((inner / "facts.json").read_text(encoding="utf-8"))
         facts["split"] = _about_split(split, sides, windows.table)
         thresholds = np.full(labels.shape[1], 0.5)
@@ -133,6 +138,11 @@ def carry_out(
     tested = np.concatenate([fold.sides["test"] for fold in folds])
     facts["split"]["patients"]["test"] = int(people(windows.table.iloc[tested]).nunique())
     return outcome_of(protocol, kind, windows, labels, folds, facts, place, resamples, weights)
+
+
+def _place(folder: Path, protocol: Protocol, kind: str, windows: Windows | Pairs) -> Path:
+    """The folder of a trial."""
+    return folder / files.fingerprint([protocol.name, kind, windows.key])
 
 
 def _splits(
@@ -210,13 +220,18 @@ def _train(
     kind: str,
     sizes: Mapping[str, Any],
     training: Any,
+    start: Path | None,
+    seed: int,
 ) -> None:
     import torch
 
     from pecg_utils import train
 
+    if protocol.transfer is not None:
+        training = protocol.transfer.training(training, len(sides["train"]))
     torch.manual_seed(training.seed)
-    lesson = lessons.lesson(windows, labels, sides, protocol, sizes, training.epochs)
+    begun = None if start is None else start / "model.pt"
+    lesson = lessons.lesson(windows, labels, sides, protocol, sizes, training.epochs, begun, seed)
     inputs = lesson.inputs
 
     def look(epoch: int, model: Any, objective: Any) -> None:

@@ -236,7 +236,7 @@ def test_a_record_cut_in_half_is_refused(run, text, tmp_path):
 def test_outside_git_the_revision_is_unknown(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "PROJECT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert ledger.revision() == "unknown"
+    assert machine.revision() == "unknown"
 
 
 def fault(record, fault, detail, excluded):

@@ -17,6 +17,7 @@ from pecg_utils.errors import PecgError
 from pecg_utils.protocol import Protocol
 from pecg_utils.subgroups import AGE_BANDS, by_age
 from pecg_utils.train import Training
+from pecg_utils.transfers import Transfer
 from pecg_utils.trial import carry_out, judge
 
 torch.set_num_threads(1)
@@ -229,6 +230,7 @@ def test_a_protocols_name_tells_it_apart():
         "repeat": 1,
         "crop": 2.5,
         "turn": 1,
+        "transfer": Transfer("MMD"),
         "stretch": 20.0,
     }
     assert set(other) == {field.name for field in dataclasses.fields(Protocol)}
@@ -237,7 +239,7 @@ def test_a_protocols_name_tells_it_apart():
         dataclasses.replace(block if k == "stretch" else PATIENT, **{k: v}).name
         for k, v in other.items()
     ]
-    assert len({PATIENT.name, block.name, *names}) == 18
+    assert len({PATIENT.name, block.name, *names}) == 19
     assert names[-1] == f"{block.name} of 20 s"
     crossed = dataclasses.replace(block, folds=3, stretch=12.5)
     assert "3-fold by block of 12.5 s" in crossed.name

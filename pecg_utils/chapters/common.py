@@ -48,6 +48,11 @@ class Chapter(BaseModel):
         return {}
 
     @property
+    def folders(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Parameters that name the folder of a further dataset -> which, and how it is read."""
+        return {}
+
+    @property
     def twin_helps(self) -> bool:
         """Whether models are trained on the twin where the given data holds too few patients."""
         return False

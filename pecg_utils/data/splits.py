@@ -11,6 +11,7 @@
 | fold | the release's own folds | PTB-XL: 1 to 8 train, 9 validation, 10 test; or each in turn |
 | division | the patient | MIT-BIH's DS1 trains, DS2 is tested, but for 202: its patient is in DS1 |
 | site | the place of recording | one place is tested, the others train and validate |
+| domain | the patient | adults or children train, children are tested; see `domains.py` |
 
 Except by window and by file, recordings with the same samples count as one unit, whoever they are
 said to be of. All but folds and division are multilabel-stratified (Sechidis et al. 2011, through
@@ -39,7 +40,7 @@ Rows = npt.NDArray[np.intp]
 Sides = npt.NDArray[np.int8]
 
 SIDES = ("train", "validation", "test")
-WAYS = ("window", "file", "record", "patient", "proxy", "fold", "division", "site", "block")
+WAYS = tuple("window file record patient proxy fold division site block domain".split())
 _UNIT = {
     "file": "record",
     "record": "record",
@@ -47,9 +48,12 @@ _UNIT = {
     "proxy": "proxy",
     "fold": "patient",
     "division": "patient",
+    "domain": "proxy",
 }
 _APART = ("window", "file")  # ways in which copies of a recording may stand on both sides
-NOWHERE = -1  # by site or fold: a copy of a tested recording; by block: a window at a seam
+# By site or fold: a copy of a tested recording; by block: a window at a seam; by domain: who is
+# neither taught nor tested.
+NOWHERE = -1
 SHARES = (0.7, 0.1, 0.2)  # train : validation : test, arXiv 2510.03780
 _VALIDATION = SHARES[1] / (SHARES[0] + SHARES[1])  # of what is not tested
 
@@ -103,6 +107,8 @@ def make(
         raise PecgError(f"No split is called {by!r}; there are {', '.join(WAYS)}.")
     if by == "site":
         raise PecgError("A site split has a part for each site; `several` makes them.")
+    if by == "domain":
+        raise PecgError("A split by domain is made by `domains.divide`.")
     if by == "fold":
         side = folds.sides(table, turn, NOWHERE)
     elif by == "division":
@@ -139,7 +145,7 @@ def several(
     """
     if by == "site":
         return _left_out(table, labels, seed, count)
-    if by not in WAYS or by in ("fold", "division"):
+    if by not in WAYS or by in ("fold", "division", "domain"):
         raise PecgError(f"There is no cross-validation by {by!r}.")
     _refuse_unknown(table, by)
     units = _units(table, by, block)  # (N,)
@@ -242,7 +248,7 @@ def check(split: Split, table: pd.DataFrame) -> None:
             f"This split is of {len(split.side)} windows and there are {len(table)}: "
             "it was made for other windows."
         )
-    known = range(NOWHERE if split.by in ("site", "block", "fold") else 0, len(SIDES))
+    known = range(NOWHERE if split.by in ("site", "block", "fold", "domain") else 0, len(SIDES))
     if not np.isin(split.side, known).all():
         raise PecgError(f"The {split.by} split puts a window on no side; delete it.")
     empty = [name for i, name in enumerate(SIDES) if not (split.side == i).any()]

@@ -26,14 +26,14 @@ from torch.nn import functional as F
 
 from pecg_utils.errors import PecgError
 from pecg_utils.models import Choice, Entry, Size, Stage
-from pecg_utils.models.gates import convolution, normed
+from pecg_utils.models.gates import normed
+from pecg_utils.models.peace_parts import TEMPERATURE, Nearness, Query, Residual, Tokens
 from pecg_utils.models.pooled_head import row
 from pecg_utils.models.transformer import MeanOverTokens
-from pecg_utils.precise import precise, products
+from pecg_utils.precise import precise
 
 AXES = ("path", "beside")  # where the axis tokens are seen in training
 ANSWERS = ("queries", "linear", "nearness")
-TEMPERATURE = 0.07  # of the nearness; that of domain.clip, which teaches it
 
 
 class Answer(NamedTuple):
@@ -53,73 +53,6 @@ class Answer(NamedTuple):
     text: Tensor | None = None
     auxiliary: Tensor | None = None
     features: Tensor | None = None
-
-
-class Residual(nn.Module):
-    """Two convolutions and a shortcut: (B, C, 1, S) -> (B, D, 1, S / stride), rounded up."""
-
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int) -> None:
-        super().__init__()
-        self.first = normed(c_in, c_out, kernel, stride)
-        self.second = nn.Sequential(convolution(c_out, c_out, kernel), nn.BatchNorm2d(c_out))
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or c_in != c_out:
-            self.shortcut = nn.Sequential(
-                convolution(c_in, c_out, 1, stride), nn.BatchNorm2d(c_out)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.second(self.first(x))  # (B, D, 1, S / stride)
-        y += self.shortcut(x)
-        return F.relu(y, inplace=True)
-
-
-class Tokens(nn.Module):
-    """Maps to normed tokens: (B, D, 1, S) -> (B, S, D)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens: Tensor = self.norm(x.squeeze(2).transpose(1, 2))
-        return tokens
-
-
-class Query(nn.Module):
-    """Queries look at the tokens, and each makes of it what it asks: (B, C, D), (B, S, D) -> first.
-
-    The layer of a transformer decoder (arXiv 1706.03762) without its attention from query to query:
-    attend, add, norm; feed-forward, add, norm. Without the second half a logit would be one and the
-    same weighting of the tokens for every label, which could choose only where to look.
-    """
-
-    def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
-        super().__init__()
-        self.attend = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.first_norm = nn.LayerNorm(width)
-        self.feed = nn.Sequential(
-            nn.Linear(width, feedforward),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(feedforward, width),
-        )
-        self.second_norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
-        seen, _ = self.attend(queries, tokens, tokens, need_weights=False)  # (B, C, D)
-        queries = self.first_norm(queries + self.dropout(seen))
-        made = self.dropout(self.feed(queries))
-        asked: Tensor = self.second_norm(queries + made)
-        return asked
-
-
-class Nearness(nn.Module):
-    """How near each label's text lies to the ECG, e . l / tau: (B, D), (C, D) -> (B, C)."""
-
-    def forward(self, ecg: Tensor, labels: Tensor) -> Tensor:
-        return products(ecg, labels) / TEMPERATURE
 
 
 class Peace(nn.Module):
@@ -174,7 +107,7 @@ class Peace(nn.Module):
                 f"The model peace was given {n_classes} classes and the text {text}, too few "
                 "numbers to tell so many labels apart by one-hot vectors; give a larger text."
             )
-        self.axes, self.answer = axes, answer
+        self.axes, self.answer, self.width, self.frozen = axes, answer, width, False
         self.blocks, self.kernel, self.stem_kernel = blocks, kernel, stem_kernel
         self.stem = normed(n_leads, channels[0], stem_kernel, 2)
         self.body = nn.ModuleList()
@@ -243,6 +176,27 @@ class Peace(nn.Module):
         if logits is None:
             logits = self._ask(queries, tokens)  # (B, C)
         return Answer(logits, ecg, labels, text, auxiliary, features)
+
+    def freeze(self) -> None:
+        """From now on the readout alone learns: a linear probe. The norms keep their statistics.
+
+        Raises ValueError for the answer "nearness", which has no readout.
+        """
+        if self.answer == "nearness":
+            raise ValueError(
+                "the model peace with the answer nearness has no readout to probe with"
+            )
+        self.requires_grad_(False)
+        self.readout.requires_grad_(True)
+        self.frozen = True
+
+    def train(self, mode: bool = True) -> "Peace":
+        """As nn.Module has it, but that what is frozen stays in evaluation."""
+        super().train(mode)
+        if self.frozen:
+            for part in self.children():
+                part.train(mode and part is self.readout)
+        return self
 
     def encode(self, x: Tensor) -> Tensor:
         """Windows (B, L, T) to tokens (B, T / 16, D)."""
