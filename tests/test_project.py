@@ -33,6 +33,8 @@ ORDER = [
     ["rhythm_words", "mrmnet_words"],
     ["words"],
     ["twin_pages", "preparations"],
+    ["transfer_real"],
+    ["transfer_study"],
     ["ledger"],
     ["mrmnet_plots"],
     [

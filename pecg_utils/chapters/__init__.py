@@ -12,7 +12,7 @@ from typing import Any, get_origin
 
 from pydantic import ValidationError
 
-from pecg_utils.chapters import agcacl, benchmark, cnn_ecg_mamba, mrmnet
+from pecg_utils.chapters import agcacl, benchmark, cnn_ecg_mamba, mrmnet, peace
 from pecg_utils.chapters.common import Chapter
 from pecg_utils.errors import PecgError
 
@@ -22,6 +22,7 @@ CHAPTERS: dict[str, tuple[type[Chapter], dict[str, dict[str, Any]]]] = {
     "cnn_ecg_mamba": (cnn_ecg_mamba.CnnEcgMamba, cnn_ecg_mamba.PROFILES),
     "agcacl": (agcacl.Agcacl, agcacl.PROFILES),
     "mrmnet": (mrmnet.MrmNet, mrmnet.PROFILES),
+    "peace": (peace.Peace, peace.PROFILES),
 }
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from pecg_utils import files
 from pecg_utils.data.quality import Report
-from pecg_utils.data.recording import UNKNOWN, people
+from pecg_utils.data.recording import UNKNOWN, people, sites
 from pecg_utils.data.splits import NOWHERE, SIDES, Split
 from pecg_utils.data.windows import Windows
 from pecg_utils.errors import PecgError
@@ -32,14 +32,15 @@ _DEAL = np.array([0] * 6 + [1] + [2] * 3, dtype=np.int8)  # sides of ten neighbo
 _FEWEST = 30  # people who are divided; fewer are all tested
 
 
-def join(adults: Sequence[Windows], children: Windows) -> Windows:
+def join(adults: Sequence[Windows], children: Windows | None = None) -> Windows:
     """Windows of adults and of children as one set, with the column `domain` in its table.
 
     All must be of the same leads, rate and length, and have the same labels. Patients of two sets
-    never have one name, and the steps are held in memory: (N, L, T) int16.
+    never have one name, a proxy stands for whom a recording is of, and the steps are held in
+    memory: (N, L, T) int16.
     Raises PecgError when they are not alike.
     """
-    parts = [*adults, children]
+    parts = [*adults, *([] if children is None else [children])]
     first = parts[0]
     for other in parts[1:]:
         if other.classes != first.classes or _shape(other) != _shape(first):
@@ -54,6 +55,7 @@ def join(adults: Sequence[Windows], children: Windows) -> Windows:
         table = part.table.assign(domain=domain)
         table["patient"] = table["patient"].where(~named, f"{number}: " + table["patient"])
         table["proxy"] = f"{number}: " + people(part.table).astype(str)
+        table["site"] = sites(part.table)
         tables.append(table)
     faults = tuple(fault for part in parts for fault in part.report.faults)
     return Windows(

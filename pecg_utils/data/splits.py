@@ -40,7 +40,6 @@ Rows = npt.NDArray[np.intp]
 Sides = npt.NDArray[np.int8]
 
 SIDES = ("train", "validation", "test")
-WAYS = tuple("window file record patient proxy fold division site block domain".split())
 _UNIT = {
     "file": "record",
     "record": "record",
@@ -50,6 +49,7 @@ _UNIT = {
     "division": "patient",
     "domain": "proxy",
 }
+WAYS = ("window", *_UNIT, "site", "block")
 _APART = ("window", "file")  # ways in which copies of a recording may stand on both sides
 # By site or fold: a copy of a tested recording; by block: a window at a seam; by domain: who is
 # neither taught nor tested.
