@@ -140,7 +140,7 @@ class Run:
             dataset.only(has), settings, places.windows(), self._fingerprint(dataset)
         )
         of = f"{dataset.name}, " if dataset.root in self._beside else ""
-        how = ", stretched" if settings.stretch else ""
+        how = f", {settings.timing}" if settings.timing else ""
         self.reports[f"{of}{dataset.kind}, {len(leads)} leads{how}"] = prepared.report.as_json()
         return prepared
 

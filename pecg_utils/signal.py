@@ -58,6 +58,19 @@ def stretched(signal: npt.NDArray[np.float32], samples: int) -> npt.NDArray[np.f
     return np.asarray(np.stack(each, axis=1), dtype=np.float32)
 
 
+def squeezed(signal: npt.NDArray[np.float32], samples: int) -> npt.NDArray[np.float32]:
+    """`signal` (T, L) pressed together in time to exactly `samples` < T: (samples, L) float32.
+
+    A heart in it beats T / samples times as fast, and so does all else in it: what would come to
+    lie beyond half the rate is filtered away first, as in `resample`. Sample i stands for the
+    moment i T / samples of the given ones, so that a sine of f Hz is one of f T / samples.
+    """
+    from scipy.signal import resample_poly
+
+    pressed = resample_poly(signal, samples, len(signal), axis=0, padtype="edge")
+    return np.asarray(pressed, dtype=np.float32)
+
+
 def band_pass(
     signal: npt.NDArray[np.float32],
     fs: float,

@@ -146,6 +146,14 @@ def test_a_run_without_a_second_twin_says_nothing_of_one(start) -> None:
     assert list(begun.reports) == ["twin, 12 leads"]
 
 
+def test_windows_of_another_time_have_a_report_of_their_own(start) -> None:
+    begun = start("twin")
+    for ways in ({}, {"stretch": True}, {"squeeze": True}, {"stretch": True, "squeeze": True}):
+        begun.windows(begun.given, TWELVE_LEADS, whole=True, **ways)
+    ends = ["", ", stretched", ", squeezed", ", stretched and squeezed"]
+    assert list(begun.reports) == [f"twin, 12 leads{end}" for end in ends]
+
+
 def test_the_outcome_is_of_the_windows_that_were_asked_for(run: Run) -> None:
     (outcome,) = run._outcomes.values()
     dataset = run.beside("cpsc2018", SIZE)

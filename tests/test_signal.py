@@ -8,7 +8,7 @@ from scipy.signal import resample_poly
 
 from pecg_utils.beats import beats
 from pecg_utils.errors import PecgError
-from pecg_utils.signal import resample, stretched
+from pecg_utils.signal import resample, squeezed, stretched
 
 
 def tone(hz: float, fs: float = 500, seconds: float = 10) -> np.ndarray:
@@ -105,3 +105,36 @@ def test_a_stretched_heart_beats_slower_by_the_factor() -> None:
     pulse = np.exp(-0.5 * ((phase - 0.375) / 0.02) ** 2)[:, None].astype("f4")
     found = [60 / np.median(np.diff(beats(x, 100))) for x in (pulse, stretched(pulse, 1000))]
     assert found == pytest.approx([80, 80 * 6 / 10], rel=0.03)
+
+
+@pytest.mark.parametrize(("seconds", "fs"), [(30, 500), (12.34, 500), (10.01, 100), (14.398, 500)])
+def test_a_squeezed_tone_is_higher_by_the_factor(seconds: float, fs: float) -> None:
+    """Also where the lengths have no factor in common, as 7199 and 5000 samples."""
+    samples = round(10 * fs)
+    out = squeezed(tone(5, fs, seconds), samples)
+    assert out.shape == (samples, 2)
+    assert out.dtype == np.float32
+    phase = 2 * np.pi * 5 * seconds / 10 * np.arange(samples) / fs
+    middle = slice(100, -100)
+    expected = np.stack([np.sin(phase), np.cos(phase)], axis=1)
+    np.testing.assert_allclose(out[middle], expected[middle], atol=0.02)
+
+
+def test_what_would_be_higher_than_half_the_rate_is_filtered_away() -> None:
+    """30 s at 100 Hz as 10 s: 20 Hz would be 60 and fold to 40; 12 Hz is 36 and stays."""
+    assert np.abs(squeezed(tone(20, 100, 30), 1000)[20:-20]).max() < 0.02
+    assert np.abs(squeezed(tone(12, 100, 30), 1000)[20:-20]).max() > 0.95
+    assert np.abs(stretched(tone(20, 100, 30), 1000)[20:-20]).max() > 0.9  # lines fold it
+
+
+def test_a_squeezed_offset_has_no_step_at_its_ends() -> None:
+    flat = np.full((1234, 2), [3.0, -20.0], dtype="f4")
+    np.testing.assert_allclose(squeezed(flat, 1000), flat[:1000], rtol=2e-3)
+
+
+def test_a_squeezed_heart_beats_faster_by_the_factor() -> None:
+    """60 beats a minute over 24 s, pressed to 10 s, are 144."""
+    time = np.arange(2400) / 100
+    pulse = np.exp(-0.5 * ((time % 1.0 - 0.5) / 0.02) ** 2)[:, None].astype("f4")
+    found = [60 / np.median(np.diff(beats(x, 100))) for x in (pulse, squeezed(pulse, 1000))]
+    assert found == pytest.approx([60, 144], rel=0.03)

@@ -19,6 +19,7 @@ from pecg_utils.data import open_dataset, windows
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS, Dataset
 from pecg_utils.data.windows import Settings, Windows, prepare
 from pecg_utils.errors import PecgError
+from pecg_utils.signal import resample, squeezed
 
 Writer = Callable[..., Path]
 Noise = Callable[..., np.ndarray]
@@ -121,6 +122,7 @@ def test_the_key_follows_contents_and_settings_and_not_the_place(
         Settings(TWELVE_LEADS, antialias=False),
         Settings(TWELVE_LEADS, whole=True),
         Settings(TWELVE_LEADS, whole=True, stretch=True),
+        Settings(TWELVE_LEADS, whole=True, squeeze=True),
     ):
         keys.append(key(small, settings))
     keys.append(key(small.only(np.array([True, False]))))
@@ -372,13 +374,58 @@ def test_a_short_recording_is_stretched_and_a_long_one_is_cut(
     assert made.report == plain.report
 
 
-def test_only_whole_recordings_are_stretched(small: Dataset, tmp_path: Path) -> None:
-    several = Settings(TWELVE_LEADS, seconds=5.0, stretch=True)
+@pytest.mark.parametrize("way", ["stretch", "squeeze"])
+def test_only_the_time_of_whole_recordings_is_changed(
+    small: Dataset, tmp_path: Path, way: str
+) -> None:
+    several = Settings(TWELVE_LEADS, seconds=3.5, **{way: True})
     made = prepare(small, several, tmp_path)
-    assert made.table["record"].tolist() == ["a"]  # of 7 s; b has 4
-    assert list(made.report.excluded) == ["b"]
-    plain = prepare(small, dataclasses.replace(several, stretch=False), tmp_path)
+    assert made.table["record"].tolist() == ["a", "a", "b"]  # of 7 and 4 s
+    plain = prepare(small, dataclasses.replace(several, **{way: False}), tmp_path)
     np.testing.assert_array_equal(made.steps, plain.steps)
+    assert several.timing == ""
+
+
+def test_a_long_recording_is_squeezed_and_a_short_one_padded(
+    noise: Noise, write_zzu: Writer, tmp_path: Path
+) -> None:
+    """All of it, at another rate: 6.17 s to 5 s; a late fault is then one of what was read."""
+    late = noise(30, seed=4)
+    late[14_000:, 3] = 27.0  # beyond the rail, and nowhere in the first five seconds
+    signals = {"long": noise(6.17), "short": noise(2, seed=1), "just": noise(5, seed=2)}
+    dataset = open_dataset("zzu", write_zzu({**signals, "late": late}))
+    cut = Settings(TWELVE_LEADS, fs=100.0, seconds=5.0, whole=True)
+    plain, made, both = (
+        prepare(dataset, dataclasses.replace(cut, **ways), tmp_path)
+        for ways in ({}, {"squeeze": True}, {"squeeze": True, "stretch": True})
+    )
+    assert len({plain.key, made.key, both.key}) == 3
+    assert made.steps.shape == both.steps.shape == (4, 12, 500)
+    for row in (1, 2):
+        np.testing.assert_array_equal(made.steps[row], plain.steps[row])
+    expected = squeezed(resample(signals["long"].astype("f4"), 500, 100), 500).T
+    step = made.gain[0].max()
+    np.testing.assert_allclose(made.millivolts(np.array([0]))[0], expected, atol=3 * step)
+    np.testing.assert_array_equal(both.steps[[0, 3]], made.steps[[0, 3]])
+    assert both.millivolts(np.array([1]))[0][:, 200:].any(axis=1).all()
+    assert [w.settings.timing for w in (plain, made, both)] == [
+        *("", "squeezed", "stretched and squeezed"),
+    ]
+    assert not plain.report.faults
+    assert [(f.record, f.fault) for f in made.report.faults] == [("late", "railed")]
+
+
+def test_a_sine_of_thirty_seconds_is_three_times_as_fast(write_zzu: Writer, tmp_path: Path) -> None:
+    time_ = np.arange(15_000) / 500
+    signal = np.repeat(np.sin(2 * np.pi * 7 * time_)[:, None], 12, axis=1).astype(np.float32)
+    dataset = open_dataset("zzu", write_zzu({"a": signal}))
+    whole = Settings(TWELVE_LEADS, seconds=10.0, whole=True, squeeze=True)
+    made = prepare(dataset, whole, tmp_path)
+    spectrum = np.abs(np.fft.rfft(made.lead("a")))
+    assert np.fft.rfftfreq(1000, 0.01)[spectrum.argmax()] == pytest.approx(21)
+    cut = prepare(dataset, dataclasses.replace(whole, squeeze=False), tmp_path)
+    spectrum = np.abs(np.fft.rfft(cut.lead("a")))
+    assert np.fft.rfftfreq(1000, 0.01)[spectrum.argmax()] == pytest.approx(7)
 
 
 def test_one_lead_of_a_recordings_first_window(small: Dataset, tmp_path: Path) -> None:

@@ -38,6 +38,9 @@ class Settings:
     antialias: filter before the rate is lowered. Without it every n-th sample is kept. whole: a
     recording is one window, its first `seconds`, and zeros after its end where it is shorter.
     stretch: with `whole`, a shorter one is drawn out in time to `seconds`, and no zeros are added.
+    squeeze: with `whole`, all of a longer one is pressed together to `seconds`, filtered before
+    whatever `antialias` says, and nothing is cut off. With both, every recording fills `seconds`,
+    at a heart rate that it did not have.
     """
 
     leads: tuple[str, ...]
@@ -46,6 +49,13 @@ class Settings:
     antialias: bool = True
     whole: bool = False
     stretch: bool = False
+    squeeze: bool = False
+
+    @property
+    def timing(self) -> str:
+        """What is done to a recording's time, in words; empty where it is left as it was."""
+        done = {"stretched": self.stretch, "squeezed": self.squeeze}
+        return " and ".join(word for word, so in done.items() if so and self.whole)
 
 
 @dataclass(frozen=True)
@@ -176,7 +186,8 @@ def _cut_each(
     length = round(settings.seconds * settings.fs)
     todo = range(len(dataset.table))
 
-    least, stop = (_LEAST_SECONDS, settings.seconds) if settings.whole else (settings.seconds, None)
+    least = _LEAST_SECONDS if settings.whole else settings.seconds
+    stop = settings.seconds if settings.whole and not settings.squeeze else None
 
     def cut(row: int) -> tuple[int, npt.NDArray[np.float32] | None, bytes, list[Fault]]:
         read, faults = check(dataset, row, settings.leads, least, length=stop)
@@ -185,6 +196,8 @@ def _cut_each(
         slow = signal.resample(read, dataset.rate(row), settings.fs, settings.antialias)  # (T, L)
         if settings.whole and settings.stretch and len(slow) < length:
             slow = signal.stretched(slow, length)
+        if settings.whole and settings.squeeze and len(slow) > length:
+            slow = signal.squeezed(slow, length)
         if settings.whole:
             slow = np.pad(slow[:length], ((0, max(length - len(slow), 0)), (0, 0)))
         whole = len(slow) // length  # the tail is dropped
