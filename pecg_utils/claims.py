@@ -17,14 +17,17 @@ from pecg_utils.metrics import WORDS
 
 FOLDER = Path(__file__).resolve().parent / "claims"
 NEAR_POINTS = 2.0  # of per cent
+ADULTS = "PTB-XL"  # the mode that tests on adults, without a child's recording taught
+SHOTS = {"zero-shot": 0, ADULTS: 0, "50-shot": 50, "full": None}  # mode -> protocol's shots
 
 
 class Claim(BaseModel):
     """One number that a paper reports. unit: "%" where the paper gives per cent.
 
     year: of the Challenge's release that it is of. version: of the paper, where versions differ.
-    task: of PTB-XL that it is of. cohort: as in protocol.Protocol; by default all recordings with
-    these leads. gain: whether the
+    task: of PTB-XL that it is of. mode: how many of the children a model from adults was taught.
+    variant: the ablation's name of what was left out, or of a gain, the group of baselines.
+    cohort: as in protocol.Protocol; by default all recordings with these leads. gain: whether the
     number is a distance to the strongest of the paper's baselines.
     """
 
@@ -47,6 +50,8 @@ class Claim(BaseModel):
     year: int | None = None
     version: str | None = None
     task: str | None = None
+    mode: Literal["zero-shot", "50-shot", "full", "PTB-XL"] | None = None
+    variant: str = ""
     cohort: str = ""
     gain: bool = False
     value: float
@@ -102,9 +107,9 @@ def verdict(claim: Claim, value: float, low: float, high: float, kind: str) -> t
 def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
     """One row a claim: what the paper says, and what the run of `record` measured.
 
-    Columns: claim, model, leads, year, version, task, gain, metric, unit, claimed, value, low,
-    high (the paper's protocol), sound, sound_low, sound_high, data, verdict, why, key, read. What
-    was not measured is NaN.
+    Columns: claim, model, leads, year, version, task, mode, variant, gain, metric, unit, claimed,
+    value, low, high (the paper's protocol), sound, sound_low, sound_high, data, verdict, why, key,
+    read. What was not measured is NaN.
     """
     paper = load(chapter)
     rows = []
@@ -125,6 +130,8 @@ def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
             said = verdict(claim, value, low, high, kind)
             if kind == "full" and record.get("parameters", {}).get("sizes", "paper") != "paper":
                 said = ("not comparable", "a smaller model than the paper's")
+            elif kind == "full" and claim.mode == ADULTS:
+                said = ("not comparable", "here PTB-XL itself is what the model was taught")
         elif not same:
             said = ("not comparable", "another dataset")
         elif other_task:
@@ -139,6 +146,8 @@ def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
                 "year": claim.year,
                 "version": claim.version,
                 "task": claim.task,
+                "mode": claim.mode,
+                "variant": claim.variant,
                 "gain": claim.gain,
                 "metric": claim.metric,
                 "unit": claim.unit,
@@ -168,6 +177,8 @@ def shown(chapter: str, joined: pd.DataFrame) -> pd.DataFrame:
     of = {"leads": joined["leads"]}
     if joined["year"].notna().all():
         of = {"release": joined["year"].astype(int)}
+    elif joined["mode"].notna().all():
+        of = {"mode": joined["mode"], "version": joined["version"]}
     elif joined["version"].notna().all():
         of = {"version": joined["version"]}
     elif joined["task"].notna().all():
@@ -187,15 +198,21 @@ def shown(chapter: str, joined: pd.DataFrame) -> pd.DataFrame:
             "verdict": joined["verdict"],
         }
     )
-    table.index = pd.Index(joined["model"].to_numpy())  # without a name, which would take a line
+    names = joined["model"] + joined["variant"].map(lambda variant: variant and f", {variant}")
+    table.index = pd.Index(names.to_numpy())  # without a name, which would take a line
     return table
 
 
 def versions(chapter: str) -> pd.DataFrame:
-    """What a paper reports in each of its versions, side by side; "not found" where it was not."""
+    """What a paper reports in each of its versions, side by side; "not found" where it was not.
+
+    One row a metric; with modes, one a model, what was left out of it, and mode, as "peace, no
+    text, full: macro AUROC".
+    """
     rows = [
         {
-            "metric": WORDS[claim.metric]
+            "metric": _whose(claim)
+            + WORDS[claim.metric]
             + (", gain over the strongest baseline" if claim.gain else ""),
             "version": claim.version,
             "value": f"{'+' if claim.gain else ''}{claim.value}{'' if claim.gain else claim.unit}",
@@ -206,6 +223,12 @@ def versions(chapter: str) -> pd.DataFrame:
     order = listed["metric"].drop_duplicates()
     table = listed.pivot(index="metric", columns="version", values="value").loc[order]
     return table.fillna("not found").rename_axis(index=None, columns=None)
+
+
+def _whose(claim: Claim) -> str:
+    """What tells a claim from others of its metric, for a heading; nothing without a mode."""
+    parts = [claim.model, claim.variant, claim.mode]
+    return f"{', '.join(part for part in parts if part)}: " if claim.mode else ""
 
 
 def _in_words(
@@ -239,8 +262,7 @@ def _score(
         protocol = trial["protocol"]
         other = ("changes", "windows", "loss", "repeat", "turn")
         fits = (
-            protocol["model"] == claim.model
-            and protocol["cohort"] == (claim.cohort or f"{claim.leads}-lead")
+            (_carried if claim.mode else _whole)(protocol, claim)
             and len(protocol["leads"]) == claim.leads
             and protocol["labels"] == "real"
             and protocol["antialias"]
@@ -258,3 +280,37 @@ def _score(
                 value, low, high = (float("nan") if x is None else float(x) for x in numbers)
                 return value, low, high, trial["data"]
     return None
+
+
+def _whole(protocol: dict[str, Any], claim: Claim) -> bool:
+    """Whether a trial is of the claim's model and recordings, and nothing was carried over."""
+    return bool(
+        protocol["model"] == claim.model
+        and protocol["cohort"] == (claim.cohort or f"{claim.leads}-lead")
+        and not protocol.get("transfer")
+    )
+
+
+def _carried(protocol: dict[str, Any], claim: Claim) -> bool:
+    """Whether a trial carries a model from adults to children as the claim's mode says.
+
+    The method of the transfer is what the paper calls a model, here and there. Of those who are
+    taught children too, the paper's begin with what they learned of adults, and no part stands
+    still.
+    """
+    how = protocol.get("transfer")
+    if not how or protocol["split"] not in ("patient", "fold"):  # both keep patients apart
+        return False
+    shots = SHOTS[str(claim.mode)]
+    return bool(
+        how["method"].lower() == claim.model
+        and how["shots"] == shots
+        and (how.get("tested") == "adults") == (claim.mode == ADULTS)
+        and (shots == 0 or (how["begin"] and not how["frozen"]))
+        and how["draw"] == 0
+        and (
+            claim.model != "peace"  # the others know no terms, texts or tokens
+            or (how["terms"], how["texts"], how["tokens"])
+            == (claim.variant or "complete", "real", "own")
+        )
+    )
