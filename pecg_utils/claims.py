@@ -294,12 +294,12 @@ def _whole(protocol: dict[str, Any], claim: Claim) -> bool:
 def _carried(protocol: dict[str, Any], claim: Claim) -> bool:
     """Whether a trial carries a model from adults to children as the claim's mode says.
 
-    The method of the transfer is what the paper calls a model, here and there. Of those who are
-    taught children too, the paper's begin with what they learned of adults, and no part stands
-    still.
+    The method of the transfer is what the paper calls a model. Of those who are taught children
+    too, the paper's begin with what they learned of adults, and no part stands still. Its texts are
+    not made for an age.
     """
     how = protocol.get("transfer")
-    if not how or protocol["split"] not in ("patient", "fold"):  # both keep patients apart
+    if not how:
         return False
     shots = SHOTS[str(claim.mode)]
     return bool(
@@ -310,7 +310,7 @@ def _carried(protocol: dict[str, Any], claim: Claim) -> bool:
         and how["draw"] == 0
         and (
             claim.model != "peace"  # the others know no terms, texts or tokens
-            or (how["terms"], how["texts"], how["tokens"])
-            == (claim.variant or "complete", "real", "own")
+            or (how["terms"], how["texts"], how["tokens"], how.get("form", "adult"))
+            == (claim.variant or "complete", "real", "own", "adult")
         )
     )
