@@ -147,6 +147,48 @@ def test_what_headers_say(tmp_path: Path) -> None:
     ]
 
 
+def test_all_codes_can_be_the_labels(tmp_path: Path) -> None:
+    place = tmp_path / "training/ningbo"
+    write(place, "a", "#Dx: 999,426783006,74390002,999")
+    write(place, "b", "#Dx: 164889003,12")
+    write(place, "c", "#Dx: Unknown")
+    dataset = challenge.open_folder(tmp_path, labels="codes")
+    assert list(dataset.labels) == ["164889003", "426783006", "74390002", "12", "999"]
+    assert dataset.label_names["74390002"] == "wolff parkinson white pattern"
+    assert dataset.label_names["999"] == "999"
+    assert dataset.labels.dtypes.eq(bool).all()
+    assert dataset.read(0).labels == ("426783006", "74390002", "999")
+    assert dataset.read(2).labels == ()
+    classes = challenge.open_folder(tmp_path)
+    assert dataset.table.equals(classes.table)
+    assert list(classes.labels) == list(challenge.LABELS)
+    none = challenge.open_folder(tmp_path, labels="codes").only(np.array([False, False, True]))
+    assert none.read(0).labels == ()
+    with pytest.raises(PecgError, match="has the labels classes and codes, not 'all'"):
+        challenge.open_folder(tmp_path, labels="all")
+
+
+def test_a_folder_without_a_code(tmp_path: Path) -> None:
+    write(tmp_path / "training/ningbo", "a")
+    dataset = challenge.open_folder(tmp_path, labels="codes")
+    assert dataset.labels.shape == (1, 0)
+    assert dataset.read(0).labels == ()
+
+
+def test_the_listed_codes_are_133_and_the_real_ones_are_among_them(real: Real) -> None:
+    known = challenge.code_names()
+    assert len(known) == 133
+    assert list(known)[:30] == list(challenge.classes())
+    assert all(code.isdigit() and name.strip() == name != "" for code, name in known.items())
+    dataset = challenge.open_folder(real("challenge-2021"), labels="codes")
+    assert dataset.labels.shape == (208, 58)
+    assert set(dataset.labels) - set(known) == {"251238007"}
+    assert dataset.labels["426783006"].sum() == 62
+    by_class = challenge.open_folder(real("challenge-2021")).labels
+    joined = dataset.labels["713427006"] | dataset.labels["59118001"]
+    assert joined.tolist() == by_class["CRBBB|RBBB"].tolist()
+
+
 def test_a_proxy_joins_equal_people_and_no_others(tmp_path: Path) -> None:
     place = tmp_path / "training/ningbo"
     write(place, "a", "#Age: 4", "#Sex: Male", "#Dx: 1,2")

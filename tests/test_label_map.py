@@ -7,15 +7,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pecg_utils.data import label_map, open_dataset, zzu_findings
-from pecg_utils.data.label_map import occurring, parse, shared
+from pecg_utils.data import challenge, label_map, open_dataset, zzu_findings
+from pecg_utils.data.label_map import occurring, parse, shared, unstated
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 from pecg_utils.twins import ptbxl as ptbxl_twin
 from pecg_utils.twins.tables import rows
 
-HEADER = "code,words,scp,aha,certainty,overlaps,reason"
-GOOD = "AFIB,Fibrillation,AFIB,E50,same,,because"
+HEADER = "code,words,scp,aha,snomed,certainty,overlaps,reason"
+GOOD = "AFIB,Fibrillation,AFIB,E50,164889003,same,,because"
 
 
 def made(name: str, columns: list[str], carried: list[set[str]], root: Path = Path("x")) -> Dataset:
@@ -24,7 +24,11 @@ def made(name: str, columns: list[str], carried: list[set[str]], root: Path = Pa
         root=root,
         kind="twin",
         table=pd.DataFrame({"record": [f"r{n}" for n in range(len(carried))]}),
-        labels=pd.DataFrame({c: [c in of_one for of_one in carried] for c in columns}, dtype=bool),
+        labels=pd.DataFrame(
+            {c: [c in of_one for of_one in carried] for c in columns},
+            index=range(len(carried)),
+            dtype=bool,
+        ),
         label_names={c: c for c in columns},
         tables=(),
         _read=lambda *_: pytest.fail("no signal is needed"),
@@ -42,6 +46,10 @@ def adults(*carried: set[str]) -> Dataset:
 def children(*carried: set[str]) -> Dataset:
     columns = [*zzu_findings.names(zzu_findings.release()), "L145+Modifier362"]
     return made("zzu", columns, list(carried))
+
+
+def more_adults(*carried: set[str]) -> Dataset:
+    return made("challenge", sorted(set().union(*carried)), list(carried))
 
 
 def codes(dataset: Dataset) -> list[set[str]]:
@@ -104,22 +112,26 @@ def test_the_numbers_that_a_reason_gives_stand_in_both_releases(
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (",Words,AFLT,E51,same,,because", "label has no code"),
-        ("AFLT,,AFLT,E51,same,,because", "AFLT has no words"),
-        ("AFLT,Words,,E51,same,,because", "AFLT has no scp"),
-        ("AFLT,Words,AFLT,;,same,,because", "AFLT has no aha"),
-        ("AFLT,Words,AFLT,E51,same,,", "AFLT has no reason"),
-        ("AFLT,Words,AFLT,E51,uncertain,,because", "'uncertain'; what is none of same, broader"),
-        ("AFLT,Words,AFLT;AFLT,E51,same,,because", "AFLT has AFLT twice"),
-        ("AFLT,Words,AFLT,E51; E51,same,,because", "AFLT has E51 twice"),
-        ("AFLT,Words,AFLT,Z51,same,,because", "names Z51, which ZZU has not"),
-        ("AFLT,Words,AFLT,E51+Modifier1,same,,because", r"names E51\+Modifier1, which ZZU"),
-        ("AFIB,Words,AFLT,E51,same,,because", "has the label AFIB twice"),
-        ("AFLT,Words,AFIB,E51,same,AFIB,because", "AFIB and AFLT the same partners"),
-        ("AFLT,Words,AFLT,E50,same,AFIB,because", "AFIB and AFLT the same partners"),
-        ("AFLT,Words,AFLT,E50;E51,same,,because", "AFIB shares statements.*with AFLT, and"),
-        ("AFLT,Words,AFLT,E50+Modifier346,same,,because", "AFIB shares statements.*with AFLT"),
-        ("AFLT,Words,AFLT,E51,same,AFIB,because", "AFLT shares.*with no other, and.*says AFIB"),
+        (",Words,AFLT,E51,,same,,because", "label has no code"),
+        ("AFLT,,AFLT,E51,,same,,because", "AFLT has no words"),
+        ("AFLT,Words,,E51,,same,,because", "AFLT has no scp"),
+        ("AFLT,Words,AFLT,;,,same,,because", "AFLT has no aha"),
+        ("AFLT,Words,AFLT,E51,,same,,", "AFLT has no reason"),
+        ("AFLT,Words,AFLT,E51,,uncertain,,because", "'uncertain'; what is none of same, broader"),
+        ("AFLT,Words,AFLT;AFLT,E51,,same,,because", "AFLT has AFLT twice"),
+        ("AFLT,Words,AFLT,E51; E51,,same,,because", "AFLT has E51 twice"),
+        ("AFLT,Words,AFLT,E51,6374002;6374002,same,,because", "AFLT has 6374002 twice"),
+        ("AFLT,Words,AFLT,E51,123,same,,because", "names 123, which the Challenge has not"),
+        ("AFLT,Words,AFLT,E51,164889003,same,AFIB,because", "AFIB and AFLT the same partners"),
+        ("AFLT,Words,AFLT,E51,164889003;6374002,same,,because", "AFIB shares.*with AFLT, and"),
+        ("AFLT,Words,AFLT,Z51,,same,,because", "names Z51, which ZZU has not"),
+        ("AFLT,Words,AFLT,E51+Modifier1,,same,,because", r"names E51\+Modifier1, which ZZU"),
+        ("AFIB,Words,AFLT,E51,,same,,because", "has the label AFIB twice"),
+        ("AFLT,Words,AFIB,E51,,same,AFIB,because", "AFIB and AFLT the same partners"),
+        ("AFLT,Words,AFLT,E50,,same,AFIB,because", "AFIB and AFLT the same partners"),
+        ("AFLT,Words,AFLT,E50;E51,,same,,because", "AFIB shares statements.*with AFLT, and"),
+        ("AFLT,Words,AFLT,E50+Modifier346,,same,,because", "AFIB shares statements.*with AFLT"),
+        ("AFLT,Words,AFLT,E51,,same,AFIB,because", "AFLT shares.*with no other, and.*says AFIB"),
     ],
 )
 def test_a_faulty_map_is_refused(line: str, reason: str) -> None:
@@ -151,11 +163,14 @@ def test_each_partner_alone_carries_its_label() -> None:
     columns += [code for code in findings if code not in columns]
     a = shared(adults(*({code} for code in statements())))  # one recording a statement
     b = shared(made("zzu", columns, [{code} for code in columns]))
+    numbers = list(challenge.code_names())
+    c = shared(more_adults(*({number} for number in numbers)))
     for pair in pairs:
         assert [list(statements())[n] for n in a.labels.index[a.labels[pair.code]]] == sorted(
             pair.scp, key=list(statements()).index
         )
         assert {columns[n] for n in b.labels.index[b.labels[pair.code]]} == set(pair.aha)
+        assert {numbers[n] for n in c.labels.index[c.labels[pair.code]]} == set(pair.snomed)
 
 
 def test_a_label_that_does_not_occur_is_named() -> None:
@@ -171,8 +186,12 @@ def test_a_label_that_does_not_occur_is_named() -> None:
 
 
 def test_another_dataset_or_other_labels_are_refused(tmp_path: Path, twin: Dataset) -> None:
-    with pytest.raises(PecgError, match="ludb is neither"):
+    with pytest.raises(PecgError, match="ludb is none of them"):
         shared(made("ludb", ["NORM"], [{"NORM"}]))
+    with pytest.raises(PecgError, match="No shared label is told by ludb"):
+        unstated(made("ludb", ["NORM"], [{"NORM"}]))
+    with pytest.raises(PecgError, match=r"lack SNOMED codes of the label map.*labels='codes'"):
+        shared(made("challenge", ["NSR", "STach"], [{"NSR"}]))
     with pytest.raises(PecgError, match="open it with labels='findings'"):
         shared(twin)
     with pytest.raises(PecgError, match=r"lack .* and others of the label map.*task='all'"):
@@ -202,3 +221,55 @@ def test_the_real_recordings(real: Callable[[str], Path]) -> None:
     assert (table["lacks"] == "").sum() == 15
     recording = b.read(b.table["record"].tolist().index("P02189_E01"))
     assert recording.labels == ("STACH", "RAE", "LVH", "RVH")
+
+
+def test_the_challenges_codes_carry_what_they_are_called() -> None:
+    """A sinus rhythm is no normal ECG, an infarction without a wall none of a wall."""
+    carried = [
+        {"426783006"},
+        {"164865005"},
+        {"164873001", "426177001"},
+        {"55827005"},
+        {"704997005", "59931005"},
+        {"164930006", "428750005", "63593006", "11157007"},
+        {"251266004", "54016002"},
+        set(),
+    ]
+    c = shared(more_adults(*carried))
+    expected = [set(), set(), {"LVH", "SBRAD"}, {"LVHV"}, {"ST", "STD", "T", "TINV"}, set()]
+    assert codes(c) == [*expected, {"PACE", "2AVB"}, set()]
+    assert list(c.labels) == [pair.code for pair in label_map.pairs()]
+    assert list(c.labels.dtypes.unique()) == [bool]
+    assert codes(shared(more_adults(set(), set()))) == [set(), set()]  # not a code among all
+
+
+def test_what_a_dataset_is_silent_about() -> None:
+    assert unstated(adults({"NORM"})) == unstated(children({"A1"})) == ()
+    c = more_adults({"426783006"})
+    assert unstated(c) == unstated(shared(c)) == ("NORM", "IMI", "ASMI", "LMI", "PMI", "DIG")
+
+
+def test_ptb_xls_own_part_of_the_challenge_has_the_labels_of_ptb_xl(
+    real: Callable[[str], Path],
+) -> None:
+    """Its first ten recordings, of an older release, in which two carried one statement more."""
+    a = shared(open_dataset("ptbxl", real("ptb-xl"), task="all"))
+    c = shared(open_dataset("challenge", real("challenge-2021"), labels="codes"))
+    sides = []
+    for dataset, names in ((a, map(str, range(1, 11))), (c, (f"HR{i:05}" for i in range(1, 11)))):
+        table = dataset.labels.set_axis(dataset.table["record"]).drop(columns=list(unstated(c)))
+        sides.append([set(table.columns[flags]) for flags in table.loc[list(names)].to_numpy()])
+    theirs, ours = sides
+    assert [ours[n] - theirs[n] for n in range(10) if ours[n] != theirs[n]] == [{"1AVB"}, {"SARRH"}]
+    assert [sorted(found) for found in theirs[:3]] == [["LOWV"], ["SBRAD"], []]
+
+
+def test_the_real_recordings_of_the_challenge(real: Callable[[str], Path]) -> None:
+    c = shared(open_dataset("challenge", real("challenge-2021"), labels="codes"))
+    assert c.labels.sum()[["STACH", "PAC", "RBBB", "T", "LVH", "NORM"]].tolist() == [
+        *(29, 25, 14, 26, 10, 0),
+    ]
+    of = c.table["source"].to_numpy()
+    assert c.labels["LVHV"].groupby(of).sum().loc[["ningbo", "chapman_shaoxing"]].tolist() == [7, 2]
+    assert not c.labels.loc[of == "ptb-xl", "LVHV"].any()
+    assert (~c.labels.any(axis=1)).sum() == 66

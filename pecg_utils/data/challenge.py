@@ -8,6 +8,7 @@
 | size | 2021: 88,253 recordings; 2020: the 43,101 of them without Chapman-Shaoxing and Ningbo |
 | signal | 12 leads at 500 Hz, INCART at 257 and PTB at 1,000 Hz, 16 bits in `.mat` |
 | labels | SNOMED codes; 27 of them make 24 scored classes in 2020, 30 make 26 in 2021 |
+| codes | all 133, scored or not: `open_folder(root, labels="codes")` |
 
 **What to know before using it**
 
@@ -16,6 +17,8 @@
   premature beats, and in 2021 complete left bundle branch block with left bundle branch block.
 - 6,287 recordings carry no scored code (2020: 5,352). They are in the table, without a label.
 - A code can stand twice in a header; it counts once.
+- A source states what it looked for. CPSC2018's part knows nine findings, and a code that it does
+  not have says nothing of its recordings; nor is there a code for a normal ECG.
 - No header names a patient. A patient split is therefore refused. The column `proxy` joins
   recordings of equal source, age, sex and codes, which a careful split keeps on one side.
 - PTB-XL names the patients of its part: `HR00007` is its recording 7. With a PTB-XL folder beside
@@ -48,6 +51,7 @@ ONLY_IN_2021 = ("chapman_shaoxing", "ningbo")
 # data from CPSC2018" (their announcement of the data to the group physionet-challenges), and no
 # header names a hospital: a model trained on one of the two has met the hospitals of the other.
 _SITES = {"cpsc_2018_extra": "cpsc_2018"}
+READINGS = ("classes", "codes")  # what the labels can be
 _COMMENT = re.compile(r"#\s*(\w+)\s*:\s*(.*?)\s*")
 
 
@@ -56,12 +60,22 @@ def classes(year: int = 2021) -> dict[str, tuple[str, str]]:
 
     Codes that are scored as one share a class, whose name joins their abbreviations.
     """
-    text = resources.files(__package__).joinpath("challenge.csv").read_text(encoding="utf-8")
-    listed = [row for row in csv.DictReader(text.splitlines()) if _scored(row, year)]
+    listed = [row for row in _listed("challenge.csv") if _scored(row, year)]
     joined: dict[str, list[str]] = {}
     for row in listed:
         joined.setdefault(row["class_2021"], []).append(row["abbreviation"])
     return {row["code"]: ("|".join(joined[row["class_2021"]]), row["name"]) for row in listed}
+
+
+def code_names() -> dict[str, str]:
+    """SNOMED code -> words of the 133 codes that the organisers list, the scored ones first."""
+    rows = [*_listed("challenge.csv"), *_listed("challenge_unscored.csv")]
+    return {row["code"]: row["name"] for row in rows}
+
+
+def _listed(file: str) -> list[dict[str, str]]:
+    text = resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
+    return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
 
 
 def _scored(row: dict[str, str], year: int) -> bool:
@@ -79,14 +93,20 @@ def class_names(year: int = 2021) -> dict[str, str]:
 LABELS = class_names()
 
 
-def open_folder(root: Path, year: int = 2021, ptbxl: Path | None = None) -> Dataset:
+def open_folder(
+    root: Path, year: int = 2021, ptbxl: Path | None = None, labels: str = "classes"
+) -> Dataset:
     """The release or a part of it, from the folder that holds `training`, or from below it.
 
     year: 2021, or 2020 for its sources and its classes alone. ptbxl: a folder of PTB-XL, whose
-    patients its recordings here then carry, as far as it lists them.
+    patients its recordings here then carry, as far as it lists them. labels: "classes", the scored
+    ones, or "codes", each SNOMED code that occurs, whether scored or not, in the order of
+    `code_names`; one that is not listed there is its own name.
     Raises PecgError when there is no header, or none of that year, when two recordings have one
-    name, or when there is no PTB-XL in `ptbxl`.
+    name, when there is no PTB-XL in `ptbxl`, or when there are no such labels.
     """
+    if labels not in READINGS:
+        raise PecgError(f"The Challenge has the labels {' and '.join(READINGS)}, not {labels!r}.")
     headers = sorted(root.rglob("*.hea"))
     headers = [h for h in headers if year == 2021 or source_of(root, h) not in ONLY_IN_2021]
     if not headers:
@@ -104,18 +124,32 @@ def open_folder(root: Path, year: int = 2021, ptbxl: Path | None = None) -> Data
         )
     if ptbxl is not None:
         _name_patients(table, ptbxl)
-    scored, names = classes(year), class_names(year)
-    carried = [{scored[code][0] for code in of_one if code in scored} for of_one in codes]
+    if labels == "codes":
+        carried, names = [set(of_one) for of_one in codes], _occurring(codes)
+    else:
+        scored, names = classes(year), class_names(year)
+        carried = [{scored[code][0] for code in of_one if code in scored} for of_one in codes]
     return Dataset(
         name="challenge",
         root=root,
         kind=kind_of(root, "challenge", len(table) == RELEASE_RECORDINGS[year]),
         table=table,
-        labels=pd.DataFrame({name: [name in of_one for of_one in carried] for name in names}),
+        labels=pd.DataFrame(
+            {name: [name in of_one for of_one in carried] for name in names},
+            index=table.index,
+            dtype=bool,
+        ),
         label_names=names,
         tables=(),
         _read=wfdb16.read,
     )
+
+
+def _occurring(codes: list[list[str]]) -> dict[str, str]:
+    """Code -> words of all that occur: the listed ones in their order, then others by number."""
+    found, known = {code for of_one in codes for code in of_one}, code_names()
+    others = sorted(found - set(known), key=int)
+    return {code: known.get(code, code) for code in [*(c for c in known if c in found), *others]}
 
 
 def _name_patients(table: pd.DataFrame, ptbxl: Path) -> None:

@@ -5,6 +5,10 @@ list. `label_map.csv` pairs what is certainly one finding, with how certain that
 `label_map_left_out.csv` names everything else, and what comes nearest to it. A test holds that each
 statement and each finding stands in exactly one of the two tables.
 
+The Challenge has codes of most of these labels (Perez Alday et al. 2020, Reyna et al. 2021), and so
+a second set of adults; for what it has no code for, see `unstated`. The table's comments say which
+of its codes are left out.
+
 The pairs are *ours*, made from the words of the two releases: PEACE's nine harmonised labels are
 not published. That two words mean one finding does not make the tracings alike: many limits move
 with age, as the reasons say.
@@ -18,27 +22,30 @@ from importlib import resources
 
 import pandas as pd
 
-from pecg_utils.data import zzu_findings
+from pecg_utils.data import challenge, zzu_findings
 from pecg_utils.data.recording import Dataset
 from pecg_utils.errors import PecgError
 
 CERTAINTIES = ("same", "broader", "narrower")
-_HOW = {"ptbxl": "task='all'", "zzu": "labels='findings'"}
+_HOW = {"ptbxl": "task='all'", "zzu": "labels='findings'", "challenge": "labels='codes'"}
+_SIDES = {"ptbxl": "scp", "zzu": "aha", "challenge": "snomed"}
 
 
 @dataclass(frozen=True)
 class Pair:
     """One shared label.
 
-    code: ours. scp: PTB-XL's statements, aha: ZZU's findings, any of which carries it. certainty:
-    "same", or what PTB-XL's side is in view of ZZU's, "broader" or "narrower". overlaps: codes of
-    labels that share a statement or a finding with it. reason: why this is one finding.
+    code: ours. scp: PTB-XL's statements, aha: ZZU's findings, snomed: the Challenge's codes, which
+    may be none, any of which carries it. certainty: "same", or what PTB-XL's side is in view of
+    ZZU's, "broader" or "narrower". overlaps: codes of labels that share a statement, a finding or a
+    code with it. reason: why this is one finding.
     """
 
     code: str
     words: str
     scp: tuple[str, ...]
     aha: tuple[str, ...]
+    snomed: tuple[str, ...]
     certainty: str
     overlaps: tuple[str, ...]
     reason: str
@@ -77,8 +84,8 @@ def parse(lines: Iterable[str]) -> tuple[Pair, ...]:
     """The pairs in the lines of a table like label_map.csv.
 
     Raises PecgError when a column is missing, a label has no words, reason, statement or finding,
-    a certainty is none, ZZU has no such finding, a code stands twice, two labels have the same
-    partners, or labels overlap otherwise than the table says.
+    a certainty is none, ZZU has no such finding or the Challenge no such code, a code stands
+    twice, two labels have the same partners, or labels overlap otherwise than the table says.
     """
     found: list[Pair] = []
     for row in _rows(lines):
@@ -88,6 +95,7 @@ def parse(lines: Iterable[str]) -> tuple[Pair, ...]:
                 words=row["words"],
                 scp=_several(row["scp"]),
                 aha=_several(row["aha"]),
+                snomed=_several(row["snomed"]),
                 certainty=row["certainty"],
                 overlaps=_several(row["overlaps"]),
                 reason=row["reason"],
@@ -98,7 +106,10 @@ def parse(lines: Iterable[str]) -> tuple[Pair, ...]:
         if any(pair.code == other.code for other in found):
             raise PecgError(f"The label map has the label {pair.code} twice.")
         for other in found:
-            if set(pair.scp) == set(other.scp) or set(pair.aha) == set(other.aha):
+            if any(
+                set(a) and set(a) == set(b)
+                for a, b in zip(_sides(pair), _sides(other), strict=True)
+            ):
                 raise PecgError(
                     f"The label map gives {other.code} and {pair.code} the same partners on one "
                     "side; join them."
@@ -118,19 +129,24 @@ def parse(lines: Iterable[str]) -> tuple[Pair, ...]:
 def shared(dataset: Dataset) -> Dataset:
     """`dataset` with the shared labels alone, all of them, in the map's order.
 
-    dataset: PTB-XL opened with task="all", or ZZU-pECG with labels="findings", or a twin of either.
-    A label that none of its recordings carries is there all the same; `occurring` names it.
+    dataset: PTB-XL opened with task="all", ZZU-pECG with labels="findings", the Challenge with
+    labels="codes", or a twin of one. A label that none of its recordings carries is there all the
+    same; `occurring` names it. So is one that the dataset cannot state, which is then not known and
+    False for all: `unstated` names it, and neither a loss nor a score should count it.
     Raises PecgError for another dataset, and where it was opened with other labels or does not know
     a statement of the map.
     """
     if dataset.name not in _HOW:
         raise PecgError(
-            f"The shared labels join PTB-XL and ZZU-pECG; {dataset.name} is neither of them."
+            f"The shared labels join PTB-XL, ZZU-pECG and the Challenge; {dataset.name} is none "
+            "of them."
         )
-    sides = {pair.code: pair.scp if dataset.name == "ptbxl" else pair.aha for pair in pairs()}
+    sides = {pair.code: getattr(pair, _SIDES[dataset.name]) for pair in pairs()}
     known = set(dataset.labels.columns)
-    # A finding's modified form is a column only where it occurs.
-    wanted = {_base(code) for side in sides.values() for code in side}
+    if dataset.name == "challenge":  # a code is a column only where it occurs; a class is no number
+        wanted = set() if all(code.isdigit() for code in known) else {"SNOMED codes"}
+    else:  # a finding's modified form is a column only where it occurs
+        wanted = {_base(code) for side in sides.values() for code in side}
     if missing := sorted(wanted - known):
         raise PecgError(
             f"The labels of {dataset.root} lack {', '.join(missing[:5])}"
@@ -148,6 +164,17 @@ def shared(dataset: Dataset) -> Dataset:
         labels=labels.astype(bool),
         label_names={pair.code: pair.words for pair in pairs()},
     )
+
+
+def unstated(dataset: Dataset) -> tuple[str, ...]:
+    """The shared labels that `dataset` has no certain word for, and so is silent about.
+
+    dataset: as `shared` takes or makes it. Of the Challenge these are the same for all sources,
+    though a source may never use a code that others do. Raises PecgError for another dataset.
+    """
+    if dataset.name not in _SIDES:
+        raise PecgError(f"No shared label is told by {dataset.name}; give a dataset of `shared`.")
+    return tuple(pair.code for pair in pairs() if not getattr(pair, _SIDES[dataset.name]))
 
 
 def occurring(a: Dataset, b: Dataset) -> pd.DataFrame:
@@ -177,7 +204,7 @@ def _check(pair: Pair) -> None:
             f"The label map's {pair.code} is {pair.certainty!r}; what is none of "
             f"{', '.join(CERTAINTIES)} belongs among what is left out."
         )
-    for side in (pair.scp, pair.aha):
+    for side in _sides(pair):
         if twice := {code for code in side if side.count(code) > 1}:
             raise PecgError(f"The label map's {pair.code} has {min(twice)} twice.")
     known = zzu_findings.release()
@@ -185,12 +212,23 @@ def _check(pair: Pair) -> None:
         first, plus, modifier = code.partition("+Modifier")
         if first not in known or (plus and f"Modifier{modifier}" not in known):
             raise PecgError(f"The label map's {pair.code} names {code}, which ZZU has not.")
+    if strange := set(pair.snomed) - set(challenge.code_names()):
+        raise PecgError(
+            f"The label map's {pair.code} names {min(strange)}, which the Challenge has not."
+        )
+
+
+def _sides(pair: Pair) -> tuple[tuple[str, ...], ...]:
+    return pair.scp, pair.aha, pair.snomed
 
 
 def _overlap(one: Pair, other: Pair) -> bool:
-    """Whether a recording can carry both by one statement or finding; L145+Modifier362 is L145."""
+    """Whether a recording can carry both by one statement, finding or code.
+
+    L145+Modifier362 is L145.
+    """
     aha = any(_within(a, b) or _within(b, a) for a in one.aha for b in other.aha)
-    return aha or bool(set(one.scp) & set(other.scp))
+    return aha or bool(set(one.scp) & set(other.scp) or set(one.snomed) & set(other.snomed))
 
 
 def _within(code: str, other: str) -> bool:
