@@ -6,6 +6,7 @@ models of real adults say. What can be measured is the way from hospitals to ano
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,9 @@ from pecg_utils.protocol import Protocol
 from pecg_utils.transfer_study import PEACE, Gathered, Trials, cut, of_children, protocol
 from pecg_utils.transfers import Transfer
 from pecg_utils.trial import Outcome
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SHOWN = 19  # children at most
 _PTBXL = "ptb-xl"  # the part of the Challenge that PTB-XL itself stands for
@@ -233,3 +237,22 @@ def sites(run: Run) -> Sites:
             outcomes[f"{method}, {words}"] = run.trials(windows, [plan], of=dataset)[0]
     names = {pair.code: pair.words for pair in label_map.pairs()}
     return Sites(dataset, windows, [names[label] for label in wanted], outcomes)
+
+
+def drawn(found: Cases) -> "Figure":
+    """The ECG of one of the children: the first of which the file states more than one label, or
+    any, with what the file says and what each model calls above it."""
+    from textwrap import fill
+
+    from pecg_utils import plots
+
+    first = next(iter(found.readings.values()))
+    stated = first.targets.sum(axis=1)
+    record = str(first.about["record"].iloc[int(np.argmax(np.minimum(stated, 2)))])
+    row = int(np.flatnonzero(found.dataset.table["record"] == record)[0])
+    figure = plots.ecg(found.dataset.read(row, seconds=10.0))
+    said = case_table(found).loc[record]
+    lines = [f"{name}: {said[name]}" for name in said.index[2:]]
+    title = "\n".join(fill(line, 100) for line in [f"{said['age']}, {said['sex']}", *lines])
+    figure.suptitle(title, x=0.02, y=1.0, va="bottom", ha="left", fontsize=9)
+    return figure

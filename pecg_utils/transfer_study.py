@@ -227,8 +227,7 @@ def table(
         part.insert(3, "shots", mode)
         part.insert(4, "recordings", part["name"].map(taught))
         found.append(part)
-    made = pd.concat(found, ignore_index=True)
-    return made.assign(name=made["method"] + ", " + made["mode"])
+    return pd.concat(found, ignore_index=True)
 
 
 def _taught(outcome: Outcome) -> int:
