@@ -30,7 +30,7 @@ ORDER = [
     ["findings"],
     ["kept"],
     ["kept_models"],
-    ["rhythm_words", "mrmnet_words"],
+    ["rhythm_words", "mrmnet_words", "peace_words"],
     ["words"],
     ["twin_pages", "preparations"],
     ["transfer_real"],
