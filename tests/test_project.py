@@ -46,7 +46,7 @@ ORDER = [
         "resolution_plots",
     ],
     ["claims", "plots", "cards", "sources"],
-    ["ablation", "comparison", "picked", "sample_wise", "shared_windows"],
+    ["ablation", "comparison", "label_words", "picked", "sample_wise", "shared_windows"],
     ["transfer_asked"],
     ["asked", "presence", "resolutions", "subgroups"],
     ["trial", "likeness"],
