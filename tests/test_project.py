@@ -39,6 +39,7 @@ ORDER = [
     ["mrmnet_plots"],
     [
         "state_plots",
+        "peace_picture",
         "challenge_plots",
         "comparison_plots",
         "contrast_plots",
