@@ -40,6 +40,7 @@ ORDER = [
     [
         "state_plots",
         "peace_picture",
+        "transfer_plots",
         "challenge_plots",
         "comparison_plots",
         "contrast_plots",
