@@ -290,10 +290,10 @@ def flagged(table: pd.DataFrame) -> "Figure":
     steps = np.arange(1, 11) * (0.1 if most < 0.45 else 0.2)
     least = rate + 0.2 * (most - rate)  # nearer ones would lie on the rate's
     ticks = [0, rate, *(step for step in steps if least <= step <= most)]
-    bar.set_ticks(ticks, labels=[f"{100 * tick:.0f} %" for tick in ticks])
+    bar.set_ticks(ticks, labels=[f"{100 * tick:.3g} %" for tick in ticks])
     bar.set_label(
-        f"healthy children called carriers; white is {100 * rate:.0f} %, as of healthy adults\n"
-        f"bold: the interval over patients leaves out {100 * rate:.0f} %"
+        f"healthy children called carriers; white is {100 * rate:.3g} %, as of healthy adults\n"
+        f"bold: the interval over patients leaves out {100 * rate:.3g} %"
     )
     return figure
 

@@ -413,7 +413,7 @@ def luminance(colour):
 
 
 @pytest.mark.parametrize(
-    ("rate", "most"), [(0.05, 0.45), (0.05, 1.0), (0.05, 0.06), (0.09, 0.3), (0.05, 0.14)]
+    ("rate", "most"), [(0.05, 0.45), (0.05, 1.0), (0.05, 0.06), (0.09, 0.3), (0.025, 0.14)]
 )
 def test_healthy_children_who_are_called_carriers_are_counted_in_cells(rate, most):
     rows = flagged_rows(rate, most)
@@ -440,8 +440,8 @@ def test_healthy_children_who_are_called_carriers_are_counted_in_cells(rate, mos
     assert image.norm(rate) == 0.5
     assert image.norm(0.0) == 0.0
     assert image.norm(max(most, 2 * rate)) == pytest.approx(1.0)
-    assert f"{100 * rate:.0f} %" in words(bar.get_xticklabels())
+    assert f"{100 * rate:.3g} %" in words(bar.get_xticklabels())
     assert (
-        f"as of healthy adults\nbold: the interval over patients leaves out {100 * rate:.0f} %"
+        f"as of healthy adults\nbold: the interval over patients leaves out {100 * rate:.3g} %"
         in (bar.get_xlabel())
     )
