@@ -14,8 +14,10 @@ All rules here are *ours*, with thresholds set so as to agree with LUDB's hand m
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pecg_utils.beats import Floats, Signal, aligned, beats, cut, smooth
 from pecg_utils.errors import PecgError
@@ -79,6 +81,67 @@ def measure(signal: Signal, fs: float, leads: Sequence[str]) -> Measured:
         nothing = dict.fromkeys(leads, np.nan)
         return Measured(r, nothing, nothing, nothing)
     signal = np.nan_to_num(signal)
+    found = _found(signal, fs, r)
+    beat, on, off, rr, level = found.beat, found.on, found.off, found.rr, found.level
+    qrs, trusted = beat[on : off + 1], beat * found.trust
+    t_peak, t_end = _t(trusted, on, off, rr)
+    halves = [_median_beat(level, fs, found.chosen[i::2], found.before, 0.1) for i in (0, 1)]
+    p_on = _p(trusted, [half * found.trust for half in halves], on, t_end, rr)
+
+    p = t = np.full(len(leads), np.nan)
+    if not np.isnan(t_end):
+        t = _largest(beat[(off + t_peak) // 2 : int(t_end) + 1])
+    if not np.isnan(p_on):
+        p = _largest(beat[int(p_on) : on])
+    by_lead = (dict(zip(leads, x.tolist(), strict=True)) for x in (*_heights(qrs), t, p))
+    r_height, s_depth, t_height, p_height = by_lead
+    qt = (t_end - on) * 1000 / RATE
+    return Measured(
+        found.r + found.peak / RATE - found.before,
+        r_height,
+        s_depth,
+        t_height,
+        rate=60 / rr,
+        rr_spread=float(np.diff(found.r).std()) / rr,
+        pr=(on - p_on) * 1000 / RATE,
+        qrs=(off - on) * 1000 / RATE,
+        qt=qt,
+        qtc=qt / rr**0.5,
+        axis=_axis(qrs, leads),
+        p=p_height.get("II", np.nan),
+    )
+
+
+def median_beat(signal: Signal, fs: float) -> tuple[Floats, int] | None:
+    """The median beat (w, L) of `signal` (T, L), mV at RATE, and at which sample its QRS is largest.
+
+    It is the beat that `measure` measures, from three quarters of an RR interval before the QRS to
+    nine tenths after it, but no longer than 0.45 and 0.7 s. None with fewer than three beats.
+    Raises PecgError when `fs` is not from 100 to 1000 Hz.
+    """
+    r = beats(signal, fs)
+    if len(r) < _FEWEST:
+        return None
+    found = _found(np.nan_to_num(signal), fs, r)
+    return found.beat, found.peak
+
+
+class _Found(NamedTuple):
+    """The median beat of a signal, and what it was found with."""
+
+    beat: Floats  # (w, L) mV at RATE, 0 just before the QRS
+    on: int  # the QRS's first sample,
+    off: int  # its last
+    peak: int  # and where it is largest
+    before: float  # s from the beat's first sample to R
+    chosen: Floats  # (m,) s, R of the beats that it is the median of
+    r: Floats  # (n,) s, of all beats
+    rr: float  # s, their mean interval
+    level: Signal  # (T, L), the signal with its zero line made straight
+    trust: npt.NDArray[np.float32]  # (L,)
+
+
+def _found(signal: Signal, fs: float, r: Floats) -> _Found:
     r, common, trust = aligned(signal, fs, r)
     rr = float(np.diff(r).mean())
 
@@ -91,33 +154,8 @@ def measure(signal: Signal, fs: float, leads: Sequence[str]) -> Measured:
     beat = _median_beat(level, fs, chosen, before, after)  # (w, L)
     on, off = _qrs(beat * trust, round(before * RATE), rr)
     beat -= beat[max(0, on - 8) : max(1, on - 2)].mean(axis=0)
-    qrs, trusted = beat[on : off + 1], beat * trust
-    t_peak, t_end = _t(trusted, on, off, rr)
-    halves = [_median_beat(level, fs, chosen[i::2], before, 0.1) * trust for i in (0, 1)]
-    p_on = _p(trusted, halves, on, t_end, rr)
-
-    p = t = np.full(len(leads), np.nan)
-    if not np.isnan(t_end):
-        t = _largest(beat[(off + t_peak) // 2 : int(t_end) + 1])
-    if not np.isnan(p_on):
-        p = _largest(beat[int(p_on) : on])
-    by_lead = (dict(zip(leads, x.tolist(), strict=True)) for x in (*_heights(qrs), t, p))
-    r_height, s_depth, t_height, p_height = by_lead
-    qt = (t_end - on) * 1000 / RATE
-    return Measured(
-        r + (on + int(np.argmax(_rms(smooth(qrs * trust, 9))))) / RATE - before,
-        r_height,
-        s_depth,
-        t_height,
-        rate=60 / rr,
-        rr_spread=float(np.diff(r).std()) / rr,
-        pr=(on - p_on) * 1000 / RATE,
-        qrs=(off - on) * 1000 / RATE,
-        qt=qt,
-        qtc=qt / rr**0.5,
-        axis=_axis(qrs, leads),
-        p=p_height.get("II", np.nan),
-    )
+    peak = on + int(np.argmax(_rms(smooth(beat[on : off + 1] * trust, 9))))
+    return _Found(beat, on, off, peak, before, chosen, r, rr, level, trust)
 
 
 def _rms(x: Floats) -> Floats:

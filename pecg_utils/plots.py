@@ -61,7 +61,7 @@ def ecg(recording: Recording, start: float = 0.0) -> "Figure":
     first = int(start * recording.fs)
     piece = recording.signal[first : first + int(10 * recording.fs)]  # (T, L)
     piece = piece - np.median(piece, axis=0).astype(np.float32)
-    _paper_grid(axis, 250, millimetres_high)
+    paper_grid(axis, 250, millimetres_high)
     at = {lead: column for column, lead in enumerate(recording.leads)}
     for row, names in enumerate([*layout, ["II"]]):
         middle = millimetres_high - row_height * (row + 0.5) - 5
@@ -90,7 +90,8 @@ def ecg(recording: Recording, start: float = 0.0) -> "Figure":
     return figure
 
 
-def _paper_grid(axis: "Axes", width: int, height: int) -> None:
+def paper_grid(axis: "Axes", width: int, height: int) -> None:
+    """The paper of an ECG under `axis`, which is then in mm: lines at each one and each fifth."""
     axis.set(xlim=(0, width), ylim=(0, height), xticks=[], yticks=[])
     for step, colour, line in ((1, "#f7d9d3", 0.4), (5, "#eba99c", 0.7)):
         axis.vlines(np.arange(0, width + 1, step), 0, height, color=colour, linewidth=line)
