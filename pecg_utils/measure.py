@@ -113,7 +113,7 @@ def measure(signal: Signal, fs: float, leads: Sequence[str]) -> Measured:
 
 
 def median_beat(signal: Signal, fs: float) -> tuple[Floats, int] | None:
-    """The median beat (w, L) of `signal` (T, L), mV at RATE, and at which sample its QRS is largest.
+    """The median beat (w, L) of `signal` (T, L), in mV at RATE, and the sample of its QRS's peak.
 
     It is the beat that `measure` measures, from three quarters of an RR interval before the QRS to
     nine tenths after it, but no longer than 0.45 and 0.7 s. None with fewer than three beats.
