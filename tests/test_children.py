@@ -154,6 +154,7 @@ def test_medians_quartiles_and_shares_are_by_band() -> None:
         ([10.0, 20.0, 30.0, 40.0, 60.0], (30, 20, 40)),
         ([150.0, 170.0, 175.0, -175.0, -160.0], (175, 170, 185)),  # 180 lies among them
         ([150.0, 175.0, -175.0, -170.0, -160.0], (-175, -185, -170)),
+        ([140.0, 180.0, -178.0, -177.0, -176.0], (-178, -180, -177)),  # their mean is 173
         ([180.0, 180.0, 180.0, -180.0, -180.0], (180, 180, 180)),
     ],
 )
@@ -188,14 +189,17 @@ def test_a_typical_beat_is_the_median_over_hearts_laid_on_the_qrs() -> None:
 
 def test_a_typical_beat_ends_where_the_next_one_begins() -> None:
     slow, fast = ADULT, CHILD | {"rate": 170}
-    windows = made([slow] * 3 + [fast] * 3, [30 * YEAR] * 3 + [10.0] * 3)
+    windows = made([slow] * 3 + [fast] * 5, [30 * YEAR] * 5 + [10.0] * 3)  # most adults are slow
     found = children.beats(windows, ["18 to 40 years", "under 1 month"])
     assert list(found) == ["under 1 month", "18 to 40 years"]
+    mixed = made([slow] * 2 + [fast] * 3, [30 * YEAR] * 5)
+    found["most are fast"] = children.beats(mixed)["18 to 40 years"]
     shown = {
         band: one.seconds[np.isfinite(one.leads["V6"])][[0, -1]] for band, one in found.items()
     }
     rr = 60 / 170
-    np.testing.assert_allclose(shown["under 1 month"], [-0.75 * rr, 0.9 * rr], atol=0.04)
+    for band in ("under 1 month", "most are fast"):
+        np.testing.assert_allclose(shown[band], [-0.75 * rr, 0.9 * rr], atol=0.04)
     np.testing.assert_allclose(shown["18 to 40 years"], [-0.3, 0.5], atol=0.002)
 
 
