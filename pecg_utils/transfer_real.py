@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 19  # children at most
 _PTBXL = "ptb-xl"  # the part of the Challenge that PTB-XL itself stands for
+LEFT_OUT, POOLED = "hospital left out", "hospitals pooled"
+OF_PLAIN = (f"plain, {POOLED}", f"plain, {LEFT_OUT}")
 ALONE, TOGETHER = "PTB-XL", "PTB-XL and the Challenge"
 
 
@@ -231,8 +233,8 @@ def sites(run: Run) -> Sites:
     )
     pooled = replace(apart, split="proxy", folds=max(2, p.sites))
     outcomes = {}
-    for method in (PEACE, "plain"):
-        for words, plan in (("hospital left out", apart), ("hospitals pooled", pooled)):
+    for method in ("plain", PEACE):
+        for words, plan in ((POOLED, pooled), (LEFT_OUT, apart)):
             plan = replace(plan, transfer=Transfer(method))
             outcomes[f"{method}, {words}"] = run.trials(windows, [plan], of=dataset)[0]
     names = {pair.code: pair.words for pair in label_map.pairs()}

@@ -186,15 +186,12 @@ def controls(run: Run, both: Gathered, trials: Trials) -> Trials:
     return found
 
 
-def tokens(run: Run, both: Gathered, trials: Trials) -> Trials:
-    """PEACE with the axis tokens used in each way of TOKENS, without children."""
+def tokens(run: Run, both: Gathered) -> Trials:
+    """PEACE with the axis tokens used in each way of TOKENS, without children, each once."""
     found: Trials = {}
     for name, (whose, changes) in TOKENS.items():
-        if name == "in the path":
-            found[name, "0"] = trials[PEACE, "0"]
-        else:
-            how = {"method": PEACE, "tokens": whose}
-            found |= carried_out(run, both, name, ["0"], dict(changes), **how)
+        one = protocol(Transfer(PEACE, tokens=whose, steps=run.parameters.steps), **dict(changes))
+        found[name, "0"] = run.trials(both.windows, [one])
     return found
 
 
