@@ -62,11 +62,14 @@ def untrained(outcome: Outcome, windows: Windows, seed: int, resamples: int = 10
     return _outcome(outcome, windows, rows, given, protocol, outcome.kind, resamples)
 
 
-def leak(outcomes: dict[str, Outcome], windows: Windows, resamples: int = 1000) -> pd.DataFrame:
+def leak(
+    outcomes: dict[str, Outcome], windows: Windows, rows: Rows, resamples: int = 1000
+) -> pd.DataFrame:
     """What the axis tokens tell, where they are shown at test too: taught, seen, value, low, high.
 
-    outcomes: how each model was taught -> its outcome on the test side. value: macro AUROC. For
-    "another's tokens" each record is given those of the next one's in a random circle.
+    outcomes: how each model was taught -> its outcome. rows: of the windows, who is asked. value:
+    macro AUROC. For "another's tokens" each record is given those of the next one's in a random
+    circle.
     """
     import torch
 
@@ -74,16 +77,17 @@ def leak(outcomes: dict[str, Outcome], windows: Windows, resamples: int = 1000) 
 
     found = []
     for taught, outcome in outcomes.items():
-        rows = outcome.folds[0].sides["test"]
         model, measure = _model(outcome, windows)
         inputs = Inputs(windows, rows, measure, windows.labels[rows])
         circle = others(len(rows), torch.Generator().manual_seed(0)).numpy()
         for seen in SEEN:
             whose = circle if seen == SEEN[2] else np.arange(len(rows))
-            given = outcome.probabilities
-            if seen != SEEN[0]:
+            if seen == SEEN[0]:
+                given = _asked(model, windows, rows, measure)
+            else:
                 given = _with_tokens(model, outcome, windows, inputs, inputs.labels[whose])
-            found.append((taught, seen, *_macro(outcome, given, resamples)))
+            who = people(windows.table.iloc[rows])
+            found.append((taught, seen, *_macro(inputs.labels, given, who, resamples)))
     return pd.DataFrame(found, columns=["taught", "seen", "value", "low", "high"])
 
 
@@ -194,14 +198,15 @@ def _with_tokens(
     return np.concatenate(parts)
 
 
-def _macro(outcome: Outcome, given: Floats, resamples: int) -> tuple[float, float, float]:
-    """Macro AUROC of other answers to the outcome's test side, with its interval."""
-    who = people(outcome.about)
+def _macro(
+    targets: npt.NDArray[np.bool_], given: Floats, who: pd.Series, resamples: int
+) -> tuple[float, float, float]:
+    """Macro AUROC of answers (n, C) with its interval over `who` (n,)."""
     area = METRICS.index("auroc")
     whole = np.ones((len(given), 1), dtype=np.int32)
     weights = bootstrap.resample_weights(who, resamples, seed=0)
     each = [
-        macro(bootstrap.resampled(outcome.targets, given.astype(np.float64), of).swapaxes(0, 1))
+        macro(bootstrap.resampled(targets, given.astype(np.float64), of).swapaxes(0, 1))
         for of in (whole, weights)
     ]  # (M, 1), (M, R)
     ends, _ = bootstrap.middle(each[1][area : area + 1])

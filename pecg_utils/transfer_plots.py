@@ -45,7 +45,7 @@ _SEEN: Looks = {  # at the test
     "another's tokens": (INK, {"marker": "^", **_EDGED}),
 }
 _WHISKER, _SPREAD = "95 % over patients", "least to most over draws or seeds"
-_WORDS = ("name", "method", "shots", "metric", "label", "words", "mode", "band", "taught", "seen")
+_WORDS = "tested name method shots metric label words mode band taught seen"
 
 
 def shots(table: pd.DataFrame, metric: str = AUROC) -> "Figure":
@@ -300,7 +300,7 @@ def flagged(table: pd.DataFrame) -> "Figure":
 
 def _numbered(table: pd.DataFrame) -> pd.DataFrame:
     """The same table, None in its columns of numbers being NaN."""
-    return table.astype({column: float for column in table.columns if column not in _WORDS})
+    return table.astype({column: float for column in table.columns if column not in _WORDS.split()})
 
 
 def _modes(column: pd.Series) -> list[str]:

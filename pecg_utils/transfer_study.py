@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pecg_utils import comparison, subgroups
+from pecg_utils import children, comparison, subgroups
 from pecg_utils.chapters.peace import ADULTS
 from pecg_utils.data import domains, label_map
-from pecg_utils.data.recording import TWELVE_LEADS, Dataset
+from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS, Dataset
 from pecg_utils.data.windows import Windows
 from pecg_utils.errors import PecgError
 from pecg_utils.ledger import Run
@@ -73,8 +73,8 @@ def gather(run: Run) -> Gathered:
             )
         source = run.beside("ptbxl", p.patients, **ADULTS)
     adults = label_map.shared(source.only(domains.adults_alone(source.table)))
-    children = of_children(run.training)
-    counts = label_map.occurring(adults, children)
+    young = of_children(run.training)
+    counts = label_map.occurring(adults, young)
     counts["taken"] = (counts["a"] >= p.least) & (counts["b"] >= 2)
     if counts["taken"].sum() < 2:
         raise PecgError(
@@ -82,11 +82,11 @@ def gather(run: Run) -> Gathered:
             "give more recordings, or a smaller least."
         )
     wanted = counts.index[counts["taken"]].tolist()
-    grown, young = (cut(run, dataset) for dataset in (adults, children))
-    windows = domains.of_labels(domains.join([grown], young), wanted)
-    names = [children.label_names[label] for label in wanted]
+    parts = [cut(run, dataset) for dataset in (adults, young)]
+    windows = domains.of_labels(domains.join(parts[:1], parts[1]), wanted)
+    names = [young.label_names[label] for label in wanted]
     unaged = int(source.table["age_days"].isna().sum())
-    return Gathered(windows, adults, children, names, counts, unaged)
+    return Gathered(windows, adults, young, names, counts, unaged)
 
 
 def cut(run: Run, dataset: Dataset, **other: Any) -> Windows:
@@ -97,6 +97,21 @@ def cut(run: Run, dataset: Dataset, **other: Any) -> Windows:
     found = run.windows(dataset, TWELVE_LEADS, labelled=False, needed=True, **other)
     assert found is not None
     return found
+
+
+def grown(run: Run, both: Gathered) -> tuple[pd.DataFrame, dict[str, children.Typical]]:
+    """How an ECG changes with age, measured recording by recording and as typical beats.
+
+    As children.measured and children.beats have it. Most newborns were recorded with 9 leads,
+    which hold all that is measured but V2: they are in it, and in nothing else of the chapter.
+    """
+    nine = run.windows(both.children, NINE_LEADS, labelled=False)
+    parts = [both.windows, *([] if nine is None else [nine])]
+    found = pd.concat([children.measured(part) for part in parts], ignore_index=True)
+    beats: dict[str, children.Typical] = {}
+    for part in reversed(parts):  # where both have a band, the one with 12 leads is shown
+        beats |= children.beats(part)
+    return found, {band: beats[band] for band in children.BANDS if band in beats}
 
 
 def of_children(dataset: Dataset) -> Dataset:
@@ -234,10 +249,10 @@ def _taught(outcome: Outcome) -> int:
     return len(outcome.folds[0].sides["train"])
 
 
-def per_label(trials: Trials, both: Gathered, name: str = PEACE) -> pd.DataFrame:
+def per_label(trials: Trials, both: Gathered, seed: int = 0, name: str = PEACE) -> pd.DataFrame:
     """AUROC of each label, from the first training of each mode: label, words, mode, value, low,
     high, positives (tested), adults (positives among the adults who are taught)."""
-    adults = domains.parts(both.windows.table, domains.ADULTS, 0)["train"]
+    adults = domains.parts(both.windows.table, domains.ADULTS, seed)["train"]
     taught = dict(zip(both.windows.classes, both.windows.labels[adults].sum(axis=0), strict=True))
     words = dict(zip(both.windows.classes, both.names, strict=True))
     rows = []

@@ -35,7 +35,7 @@ def ages(table: pd.DataFrame) -> pd.DataFrame:
         ("s_v1", "S in V1 (mV)", 2),
         ("t_v1", "T in V1 (mV)", 2),
     ):
-        columns = [f"{name}_{end}" for end in ("median", "low", "high")]
+        columns = [name, f"{name}_low", f"{name}_high"]
         shown[words] = [
             f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
             for middle, low, high in table[columns].astype(float).itertuples(index=False)
