@@ -70,6 +70,10 @@ class Transfer:
     def name(self) -> str:
         """All of it that is not usual."""
         words = [self.called, f"{self.taught} shots"]
+        if not self.begin and self.shots != 0 and self.called != "from scratch":
+            words.append("from scratch")
+        if self.frozen and self.called != "linear probe":
+            words.append("frozen")
         usual = Transfer()
         if self.draw:
             words.append(f"draw {self.draw + 1}")
@@ -91,6 +95,9 @@ class Transfer:
         """
         if self.shots == 0:
             return training
-        epochs = max(3, math.ceil(self.steps / math.ceil(taught / training.batch)))
+        batches = math.ceil(taught / training.batch)
+        if batches > 1 and taught % training.batch == 1:
+            batches -= 1  # train.fit passes over a batch of one
+        epochs = max(3, math.ceil(self.steps / batches))
         slower = _SLOWER if self.begin and not self.frozen else 1
         return replace(training, epochs=epochs, lr=training.lr / slower, last=True)
