@@ -110,8 +110,9 @@ class Adapting(Told):
         if self.alignment is None:
             return ()
         axes, fused = own_texts(targets, self.texts, self.alignment.terms.texts)
-        if axes is not None and self.transfer.tokens == "shuffled" and len(axes) > 1:
-            axes = axes[others(len(axes)).to(axes.device)]
+        if axes is not None and self.transfer.tokens == "shuffled":
+            alone = len(axes) == 1  # there is no other's to show
+            axes = None if alone else axes[others(len(axes)).to(axes.device)]
         if self.transfer.tokens == "none":
             axes = None
         return axes, fused
