@@ -50,6 +50,13 @@ def again(
     return _outcome(outcome, windows, rows, given, protocol, kind or outcome.kind, resamples)
 
 
+def other_adults(outcome: Outcome, windows: Windows, *sides: str) -> Rows:
+    """The adults of joined windows, by number, that are on none of these sides of `outcome`."""
+    there = np.concatenate([outcome.folds[0].sides[side] for side in sides])
+    adults = np.flatnonzero(windows.table["domain"] == domains.ADULTS)
+    return np.setdiff1d(adults, there)
+
+
 def untrained(outcome: Outcome, windows: Windows, seed: int, resamples: int = 1000) -> Outcome:
     """A network like that of `outcome` that nobody trained, on the same windows."""
     import torch

@@ -16,10 +16,10 @@ CUT, PRESSED = "cut to 10 s", "pressed to 10 s"
 FOR_CHILDREN = "for children"
 
 
-def adults(trials: Trials, both: Gathered, seed: int = 0) -> Outcome:
+def adults(trials: Trials, both: Gathered) -> Outcome:
     """The first PEACE without a child, on adults that it was not taught: PTB-XL's own number."""
-    rows = domains.parts(both.windows.table, domains.ADULTS, seed)["test"]
     first = trials[PEACE, "0"][0]
+    rows = transfer_asked.other_adults(first, both.windows, "train", "validation")
     return transfer_asked.again(first, both.windows, rows, tested=domains.ADULTS)
 
 

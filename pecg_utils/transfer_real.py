@@ -68,7 +68,7 @@ def cases(run: Run, both: Gathered, trials: Trials) -> Cases:
                 outcome, windows, rows, "case by case", kind=run.given.kind, resamples=20
             )
             readings[words] = run.also(found)
-            called[words] = _called(outcome, both.windows, found, run.parameters.seed)
+            called[words] = _called(outcome, both.windows, found)
         return Cases(run.given, readings, called, both.adults.kind)
     children = cut(run, of_children(run.given))
     sets = {ALONE: [cut(run, _adults(source))]}
@@ -82,7 +82,7 @@ def cases(run: Run, both: Gathered, trials: Trials) -> Cases:
             plan = replace(protocol(Transfer(method)), cohort=of)
             outcome = run.trials(windows, [plan], of=source)[0]
             readings[f"{words}, {of}"] = outcome
-            called[f"{words}, {of}"] = _called(outcome, windows, outcome, run.parameters.seed)
+            called[f"{words}, {of}"] = _called(outcome, windows, outcome)
     return Cases(run.given, readings, called, source.kind)
 
 
@@ -117,15 +117,10 @@ def _without_ptbxl(dataset: Dataset) -> Dataset:
     return dataset.only((dataset.table["source"] != _PTBXL).to_numpy())
 
 
-def _called(outcome: Outcome, windows: Windows, asked: Outcome, seed: int) -> npt.NDArray[np.bool_]:
+def _called(outcome: Outcome, windows: Windows, asked: Outcome) -> npt.NDArray[np.bool_]:
     """Which labels a model calls (n, C): those above the threshold at which it calls as many of the
     adults that it was not taught as carry the label. No child has a say in it."""
-    held = np.concatenate(
-        [
-            domains.parts(windows.table, domains.ADULTS, seed)[side]
-            for side in ("validation", "test")
-        ]
-    )
+    held = transfer_asked.other_adults(outcome, windows, "train")
     seen = transfer_asked.again(outcome, windows, held, tested=domains.ADULTS, resamples=20)
     share = seen.targets.mean(axis=0)  # (C,)
     threshold = [

@@ -249,10 +249,12 @@ def _taught(outcome: Outcome) -> int:
     return len(outcome.folds[0].sides["train"])
 
 
-def per_label(trials: Trials, both: Gathered, seed: int = 0, name: str = PEACE) -> pd.DataFrame:
+def per_label(trials: Trials, both: Gathered, name: str = PEACE) -> pd.DataFrame:
     """AUROC of each label, from the first training of each mode: label, words, mode, value, low,
-    high, positives (tested), adults (positives among the adults who are taught)."""
-    adults = domains.parts(both.windows.table, domains.ADULTS, seed)["train"]
+    high, positives (tested), adults (positives among the adults who are taught). trials: one
+    without children is among them."""
+    first = next(outcomes[0] for (_, mode), outcomes in trials.items() if mode == "0")
+    adults = first.folds[0].sides["train"]
     taught = dict(zip(both.windows.classes, both.windows.labels[adults].sum(axis=0), strict=True))
     words = dict(zip(both.windows.classes, both.names, strict=True))
     rows = []
