@@ -1,4 +1,4 @@
-"""Adults and children side by side: joined, divided without a look at labels, and the few taught."""
+"""Adults and children joined, divided without a look at their labels, and the few taught."""
 
 from dataclasses import replace
 
@@ -285,7 +285,7 @@ def test_what_a_support_set_holds_is_counted(both):
 def test_adults_are_those_of_eighteen_years_and_more():
     table = pd.DataFrame({"age_days": [17.99 * YEAR, 18 * YEAR, 90 * YEAR, np.nan, 0.0]})
     assert domains.adults_alone(table).tolist() == [False, True, True, False, False]
-    with pytest.raises(PecgError, match="None of the 3 recordings .*: 1 state no age, the others"):
+    with pytest.raises(PecgError, match=r"None of the 3 recordings .*: 1 state no age, the others"):
         domains.adults_alone(table.iloc[[0, 3, 4]])
 
 
