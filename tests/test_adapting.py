@@ -202,7 +202,7 @@ def test_shuffled_tokens_are_never_a_records_own():
     circles = set()
     for _ in range(20):
         axes, _ = made.told(different)
-        whose = [[i for i in range(5) if torch.allclose(own[i], axis)][0] for axis in axes]
+        whose = [next(i for i in range(5) if torch.allclose(own[i], axis)) for axis in axes]
         assert sorted(whose) == list(range(5))
         assert all(i != other for i, other in enumerate(whose))
         circles.add(tuple(whose))
