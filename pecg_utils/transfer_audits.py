@@ -23,13 +23,17 @@ def adults(trials: Trials, both: Gathered) -> Outcome:
     return transfer_asked.again(first, both.windows, rows, tested=domains.ADULTS)
 
 
-def leak(told: Trials, both: Gathered, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+def leak(told: Trials, both: Gathered, resamples: int = 1000) -> pd.DataFrame:
     """As transfer_asked.leak has it, of the first training of each way, asked of adults that it
     was not taught, and of children: with the column `tested`, domains.ADULTS or CHILDREN."""
     first = {name: outcomes[0] for (name, _), outcomes in told.items()}
+    one = next(iter(first.values()))
+    asked_of = {
+        domains.ADULTS: transfer_asked.other_adults(one, both.windows, "train", "validation"),
+        domains.CHILDREN: one.folds[0].sides["test"],
+    }
     found = []
-    for tested in (domains.ADULTS, domains.CHILDREN):
-        rows = domains.parts(both.windows.table, tested, seed)["test"]
+    for tested, rows in asked_of.items():
         asked = transfer_asked.leak(first, both.windows, rows, resamples)
         found.append(asked.assign(tested=tested))
     return pd.concat(found, ignore_index=True)
