@@ -232,7 +232,8 @@ def _outcome(
     first = outcome.folds[0]
     fold = Fold(first.folder, {"test": rows}, given, first.thresholds, {})
     facts = {**outcome.facts, "name": protocol.name, "data": kind, "seconds": 0.0, "curves": []}
-    facts["trained_on"] = outcome.kind
+    if kind != outcome.kind:
+        facts["trained_on"] = outcome.kind
     facts["split"] = {
         "by": protocol.split,
         "fingerprint": windows.key,
