@@ -155,19 +155,27 @@ def shots(table: pd.DataFrame) -> "Markdown":
     return markdown(f"Among the children who may be taught, {'; '.join(said)}.")
 
 
-def unaged(count: int, of: int) -> "Markdown":
-    """How many of the recordings state no age, and what comes of it; nothing where all do."""
-    if not count:
-        return markdown("")
-    if count == of:
-        return markdown(
-            f"None of the {of:,} recordings states an age, so that nothing can be said by age."
+def unaged(adults: int, of: int, children: int) -> "Markdown":
+    """What becomes of recordings that state no age; nothing where all do.
+
+    adults: such ones among the `of` of the adults' dataset. children: such ones of the children's.
+    """
+    said = []
+    if adults:
+        states, it, they = (
+            ("states", "It is", "it") if adults == 1 else ("state", "They are", "they")
         )
-    states, they = ("states", "It stands") if count == 1 else ("state", "They stand")
-    return markdown(
-        f"{count:,} of {of:,} recordings {states} no age. {they} in no band of age, and "
-        f"{'counts' if count == 1 else 'count'} wherever age is not asked for."
-    )
+        said.append(
+            f"{adults:,} of {of:,} recordings of the adults' dataset {states} no age. {it} left "
+            f"out, as {they} might be a child's."
+        )
+    if children:
+        states, it = ("states", "It is") if children == 1 else ("state", "They are")
+        said.append(
+            f"{children:,} of the children's {states} no age. {it} taught and tested, and in no "
+            "band of age."
+        )
+    return markdown(" ".join(said))
 
 
 def leak(table: pd.DataFrame) -> "Markdown":

@@ -50,15 +50,15 @@ TOKENS: dict[str, tuple[str, tuple[tuple[str, Any], ...]]] = {
 class Gathered:
     """windows: of adults and children, joined, with the labels that take part. adults, children:
     their recordings, with all shared labels. names: the labels' words. counts: one row a shared
-    label, as label_map.occurring gives it, with `taken`. unaged: recordings of the adults' dataset
-    that state no age, and so are left out."""
+    label, as label_map.occurring gives it, with `taken`. unaged: how many recordings of the
+    adults' dataset state no age, and so are left out; of how many; how many of the children's."""
 
     windows: Windows
     adults: Dataset
     children: Dataset
     names: list[str]
     counts: pd.DataFrame
-    unaged: int
+    unaged: tuple[int, int, int]
 
 
 def gather(run: Run) -> Gathered:
@@ -85,7 +85,11 @@ def gather(run: Run) -> Gathered:
     parts = [cut(run, dataset) for dataset in (adults, young)]
     windows = domains.of_labels(domains.join(parts[:1], parts[1]), wanted)
     names = [young.label_names[label] for label in wanted]
-    unaged = int(source.table["age_days"].isna().sum())
+    unaged = (
+        int(source.table["age_days"].isna().sum()),
+        len(source.table),
+        int(young.table["age_days"].isna().sum()),
+    )
     return Gathered(windows, adults, young, names, counts, unaged)
 
 

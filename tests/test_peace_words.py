@@ -221,18 +221,23 @@ def test_the_counts_of_a_support_set_are_read_as_they_are_made():
 
 
 @pytest.mark.parametrize(
-    ("count", "words"),
+    ("adults", "children", "words"),
     [
-        (0, ""),
-        (1, "1 of 1,200 recordings states no age. It stands in no band of age, and counts"),
-        (34, "34 of 1,200 recordings state no age. They stand in no band of age, and count "),
-        (1200, "None of the 1,200 recordings states an age, so that nothing can be said by age."),
+        (0, 0, ""),
+        (
+            1,
+            0,
+            "1 of 1,200 recordings of the adults' dataset states no age. It is left out, as it ",
+        ),
+        (34, 0, "34 of 1,200 recordings of the adults' dataset state no age. They are left out, "),
+        (0, 1, "1 of the children's states no age. It is taught and tested, and in no band of age"),
+        (0, 3, "3 of the children's state no age. They are taught and tested, and in no band of"),
     ],
 )
-def test_recordings_without_an_age(count, words):
-    found = said(peace_words.unaged(count, 1200))
+def test_recordings_without_an_age(adults, children, words):
+    found = said(peace_words.unaged(adults, 1200, children))
     assert found.startswith(words)
-    assert bool(found) == bool(count)
+    assert bool(found) == bool(words)
 
 
 def shown_tokens(**taught):

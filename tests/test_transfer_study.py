@@ -283,7 +283,7 @@ def test_adults_with_an_age_and_children_with_a_finding_are_gathered():
     rare[1, 1] = True  # one child alone
     aged = dataset("ptbxl", ADULTS, ages=lambda days: days.where(days.index % 5 > 0))
     found = transfer_study.gather(Gathering(aged, dataset("zzu", CHILDREN, rare)))
-    assert found.unaged == 10
+    assert found.unaged[0] == 10
     of = found.windows.table["domain"].value_counts()
     stated = int(rare.any(axis=1).sum())  # of the others the file says nothing that is shared
     assert of.to_dict() == {ADULTS: 40, CHILDREN: stated}
