@@ -35,24 +35,24 @@ ANSWERS = {"PEACE": "queries", "CLIP": "nearness"}  # of the network; any other 
 UNLABELLED = ("DANN", "MMD")  # methods that are shown children without labels
 
 
-def vectors(labels: tuple[str, ...], transfer: Transfer, size: int) -> Tensor:
+def vectors(labels: tuple[str, ...], transfer: Transfer, size: int, seed: int = 0) -> Tensor:
     """The texts of each label, (A, C, E) of length one; A axes, E the `size`.
 
     In the place of the real ones the controls of text_vectors: random directions, those of another
-    label, or one of its own for each label, which is what the ablation without text has too.
+    label, or one of its own for each label, which is what the ablation without text has too. seed:
+    of what is random or shuffled.
     Raises PecgError when a label has no descriptor.
     """
     texts = descriptors.descriptors(transfer.form, labels)
     flat = text_vectors.encode(texts.to_numpy().ravel().tolist(), size)
     found = flat.reshape(len(labels), len(descriptors.AXES), size)  # (C, A, E)
     kind = "one-hot" if transfer.terms == "no text" else transfer.texts
-    control = {
-        "random": text_vectors.random_like,
-        "shuffled": text_vectors.shuffled_between_labels,
-        "one-hot": text_vectors.one_hot,
-    }
-    if kind in control:
-        found = control[kind](found)
+    if kind == "random":
+        found = text_vectors.random_like(found, seed)
+    elif kind == "shuffled":
+        found = text_vectors.shuffled_between_labels(found, seed)
+    elif kind == "one-hot":
+        found = text_vectors.one_hot(found)
     return torch.from_numpy(found).transpose(0, 1).contiguous()
 
 
@@ -106,7 +106,7 @@ class Adapting(Told):
         the alignment needs, is always the record's own.
         """
         if self._is("CLIP"):
-            return None, fuse(compose(targets, self.texts))
+            return None, _unit(fuse(compose(targets, self.texts)))
         if self.alignment is None:
             return ()
         axes, fused = own_texts(targets, self.texts, self.alignment.terms.texts)
@@ -115,7 +115,7 @@ class Adapting(Told):
             axes = None if alone else axes[others(len(axes)).to(axes.device)]
         if self.transfer.tokens == "none":
             axes = None
-        return axes, fused
+        return axes, None if fused is None else _unit(fused)
 
     def forward(self, answer: Answer, targets: Tensor, passed: float) -> Tensor:
         n, progress = len(targets), passed / max(1, self.epochs)
@@ -152,9 +152,17 @@ class Adapting(Told):
 
 
 def made(
-    windows: Windows, transfer: Transfer, model: str, leads: int, sizes: Mapping[str, Any]
+    windows: Windows,
+    transfer: Transfer,
+    model: str,
+    leads: int,
+    sizes: Mapping[str, Any],
+    seed: int = 0,
 ) -> Any:
-    """A new network of `transfer` for these windows, which knows the texts of their labels."""
+    """A new network of `transfer` for these windows, which knows the texts of their labels.
+
+    seed: of texts that are random or shuffled.
+    """
     from pecg_utils import models
 
     new: Any = models.create(
@@ -165,8 +173,8 @@ def made(
         **{"answer": ANSWERS.get(transfer.method, "linear"), **sizes},
     )
     if transfer.method in ANSWERS:
-        texts = vectors(windows.classes, transfer, new.labels.shape[1])
-        new.set_labels(F.normalize(texts.mean(dim=0), dim=1))
+        texts = vectors(windows.classes, transfer, new.labels.shape[1], seed)
+        new.set_labels(_unit(texts.mean(dim=0)))
     return new
 
 
@@ -180,12 +188,13 @@ def taught(
     start: Path | None,
     epochs: int,
     seed: int,
+    repeat: int = 0,
 ) -> tuple[dict[str, Any], Adapting, dict[str, Any]]:
     """The sides' inputs, the objective, and what to keep beside the weights.
 
     start: model.pt of the training with adults that this one goes on from, whose statistics then
     scale all windows; they are those of the training side otherwise. seed: that the split was made
-    with, by which children without labels are found.
+    with, by which children without labels are found. repeat: as `made`'s seed.
     """
     measure = scale(windows, sides["train"], leads)
     if start is not None:
@@ -203,5 +212,11 @@ def taught(
             unread = np.zeros((len(rows), labels.shape[1]), dtype=bool)
             inputs["train"] = Both(inputs["train"], Inputs(windows, rows, measure, unread))
     size = network.labels.shape[1]
-    objective = Adapting(transfer, vectors(windows.classes, transfer, size), network.width, epochs)
+    texts = vectors(windows.classes, transfer, size, repeat)
+    objective = Adapting(transfer, texts, network.width, epochs)
     return inputs, objective, {"mean": measure.mean.tolist(), "std": measure.std.tolist()}
+
+
+def _unit(texts: Tensor) -> Tensor:
+    """Rows of length one; a row of zeros, which says that there is no text, stays one."""
+    return F.normalize(texts, dim=-1)

@@ -97,9 +97,10 @@ def _of_domains(
 
     transfer, leads = protocol.transfer, protocol.leads
     assert transfer is not None
-    model = adapting.made(windows, transfer, protocol.model, len(leads), sizes)
+    repeat = protocol.repeat
+    model = adapting.made(windows, transfer, protocol.model, len(leads), sizes, repeat)
     inputs, objective, kept = adapting.taught(
-        windows, labels, sides, transfer, leads, model, start, epochs, seed
+        windows, labels, sides, transfer, leads, model, start, epochs, seed, repeat
     )
     return Lesson(inputs, model, objective, kept)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from IPython.display import Markdown
 
 COMPLETE, REAL = "complete", "real"  # what the others are compared with
+WITHOUT_MEANING = ("random", "shuffled", "one-hot")  # texts of which only the real ones have one
 _TAUGHT = {  # transfer_asked.leak's names, after "taught"
     "in the path": "with the tokens in the path",
     "beside": "with the tokens beside the path",
@@ -92,7 +93,7 @@ def ablation(table: pd.DataFrame, kind: str) -> "Markdown":
         said += (
             f" Of the paper's own, {_count(len(inside), known, 'difference')} "
             f"{'lie' if len(inside) > 1 else 'lies'} inside the noise measured here"
-            f"{_list(inside)}."
+            f"{_list(inside)}. With more tested children there would be less noise."
         )
     return markdown(said)
 
@@ -107,11 +108,9 @@ def compared(table: pd.DataFrame) -> pd.DataFrame:
     table = _numeric(table, "trials", "value", "low", "high", "least", "most")
     cells = []
     for row in table.itertuples():
-        words = mode(row.shots)
         cell = interval(row.value, row.low, row.high)
         if row.trials > 1 and row.least < row.most:
-            drawn = "draws" if words.endswith("shot") and words != "zero-shot" else "seeds"
-            cell += f", {drawn} {row.least:.2f} to {row.most:.2f}"
+            cell += f", trainings {row.least:.2f} to {row.most:.2f}"
         cells.append(cell)
     several = table["metric"].nunique() > 1
     heads = [
@@ -126,33 +125,27 @@ def compared(table: pd.DataFrame) -> pd.DataFrame:
         order = order.sort_values("metric", key=lambda of: of.map(place), kind="stable")
     shown = wide.pivot(index="method", columns="head", values="cell")
     shown = shown.loc[wide["method"].drop_duplicates(), order["head"].drop_duplicates()]
-    return shown.fillna("not run").rename_axis(index=None, columns=None)
+    return shown.fillna("–").rename_axis(index=None, columns=None)
 
 
-def shots(table: pd.DataFrame) -> "Markdown":
-    """Which labels have fewer positives than are to be taught. table: as domains.shot_counts."""
-    table = _numeric(table, "asked", "found", "there")
+def shots(table: pd.DataFrame) -> "pd.DataFrame | Markdown":
+    """How many positives of each label a support set could take, to show: one row a label.
+
+    table: as domains.shot_counts, for one number of shots or several.
+    """
     if not table["there"].any():
         return markdown(
             "None of the children who may be taught carries one of the labels: the support set is "
             "empty."
         )
-    said = []
-    for row in table[table["found"] < table["asked"]].itertuples():
-        called = f"{row.label} ({row.words})" if row.words not in ("", row.label) else row.label
-        asked = f"where {row.asked:.0f} were asked for"
-        if not row.there:
-            said.append(f"{called} has none {asked}")
-        elif row.found >= row.there:
-            said.append(f"{called} has {row.there:.0f} {asked}: all are taught")
-        else:
-            said.append(
-                f"{called} has {row.there:.0f} {asked}: {row.found:.0f} are taught, as more would "
-                "give another label too many"
-            )
-    if not said:
-        return markdown("Every label has as many positives as were asked for.")
-    return markdown(f"Among the children who may be taught, {'; '.join(said)}.")
+    shown = table[["label", "words", "there"]].drop_duplicates("label").set_index("label")
+    shown = shown.rename(columns={"there": "positives there are"})
+    for asked, part in table.groupby("asked", sort=True):
+        shown[f"of at most {asked}"] = [
+            f"{row.found}, all there are" if row.found == row.there < row.asked else f"{row.found}"
+            for row in part.itertuples()
+        ]
+    return shown.rename_axis(None)
 
 
 def unaged(adults: int, of: int, children: int) -> "Markdown":
@@ -162,12 +155,10 @@ def unaged(adults: int, of: int, children: int) -> "Markdown":
     """
     said = []
     if adults:
-        states, it, they = (
-            ("states", "It is", "it") if adults == 1 else ("state", "They are", "they")
-        )
+        states, it = ("states", "It is") if adults == 1 else ("state", "They are")
         said.append(
-            f"{adults:,} of {of:,} recordings of the adults' dataset {states} no age. {it} left "
-            f"out, as {they} might be a child's."
+            f"{adults:,} of {of:,} recordings of the adults' dataset {states} no age, or one above "
+            f"89 years, which PTB-XL hides. {it} left out."
         )
     if children:
         states, it = ("states", "It is") if children == 1 else ("state", "They are")
@@ -244,7 +235,7 @@ def controls(table: pd.DataFrame, kind: str) -> "Markdown":
         else:
             verdict = "leaves 0 out" if told else "holds 0"
         listed.append(f"- {where}: {_difference(row)}, {verdict}")
-        if told:
+        if told and row.name in WITHOUT_MEANING:
             (below if row.gain < 0 else above).append(where)
     said = []
     if below:
@@ -254,13 +245,13 @@ def controls(table: pd.DataFrame, kind: str) -> "Markdown":
         said.append(f"{_and(above)} {verb} better than the real texts")
     if not said:
         said.append(
-            "no control can be told from the real texts, so that nothing shows that their "
-            "meaning did anything"
+            "no texts without a meaning can be told from the real ones, so that nothing shows "
+            "that their meaning did anything"
         )
     end = "; ".join(said)
     return markdown(
-        f"On the *{kind}*, macro AUROC with other texts in their place, less that with the real "
-        f"ones:\n\n" + "\n".join(listed) + f"\n\n{end[0].upper()}{end[1:]}."
+        f"On the *{kind}*, macro AUROC with other texts in their place, or untrained, less that "
+        f"with the real ones:\n\n" + "\n".join(listed) + f"\n\n{end[0].upper()}{end[1:]}."
     )
 
 

@@ -108,10 +108,11 @@ def flagged(
 ) -> pd.DataFrame:
     """Healthy children whom a model calls carriers of a label at a threshold for healthy adults.
 
-    adults, children: what one model answered to both test sides. names: the labels' words. The
-    threshold of each label is where `rate` of the adults labelled `normal` are called carriers. One
-    row a label other than `normal` and a band of age: label, words, band, children, share, low,
-    high (95 % over patients), rate. Bands without a healthy child are left out.
+    adults, children: what one model answered to both test sides. names: the labels' words. Healthy
+    for a label is who carries `normal` and not the label itself. The threshold is where `rate` of
+    such adults are called carriers. One row a label other than `normal` and a band of age: label,
+    words, band, children, share, low, high (95 % over patients, adults and children), rate. Bands
+    without a healthy child are left out.
     Raises PecgError when `normal` is no label, or no adult or no child of the test sides has it.
     """
     classes = list(children.classes)
@@ -125,30 +126,49 @@ def flagged(
                 f"No {who} of the test side has the label {normal}, so that it cannot be said what "
                 "the model makes of healthy ones. Give more recordings."
             )
-        healthy.append(np.flatnonzero(carries))
-    threshold = np.quantile(adults.probabilities[healthy[0]], 1 - rate, axis=0)  # (C,)
-    called = children.probabilities[healthy[1]] > threshold  # (n, C)
-    about = children.about.iloc[healthy[1]]
-    age, who = about["age_days"].to_numpy(), people(about).to_numpy()
+        healthy.append(carries)
+    grown = bootstrap.resample_weights(people(adults.about), resamples, seed=1)  # (n, R)
+    age, who = children.about["age_days"].to_numpy(), people(children.about).to_numpy()
     rows = []
-    lower = -np.inf
-    for band, upper in AGE_BANDS.items():
-        inside = (age > lower) & (age <= upper)
-        lower = upper
-        if not inside.any():
+    for c, label in enumerate(classes):
+        sound, young = (
+            carries & ~outcome.targets[:, c]
+            for carries, outcome in zip(healthy, (adults, children), strict=True)
+        )
+        if label == normal or not sound.any():
             continue
-        weights = bootstrap.resample_weights(who[inside], resamples, seed=0)  # (n, R)
-        drawn = (called[inside].T @ weights) / weights.sum(axis=0)  # (C, R)
-        ends, _ = bootstrap.middle(drawn)
-        if len(set(who[inside])) < 2:
-            ends[:] = np.nan
-        for c, label in enumerate(classes):
-            if label != normal:
-                share = called[inside, c].mean()
-                count = len(set(who[inside]))
-                rows.append((label, names[c], band, count, share, *ends[c], rate))
+        given = adults.probabilities[sound, c]
+        threshold = np.quantile(given, 1 - rate)
+        drawn = _quantiles(given, grown[sound], 1 - rate)  # (R,)
+        lower = -np.inf
+        for band, upper in AGE_BANDS.items():
+            inside = young & (age > lower) & (age <= upper)
+            lower = upper
+            if not inside.any():
+                continue
+            seen = children.probabilities[inside, c]  # (m,)
+            count = len(set(who[inside]))
+            ends = np.full(2, np.nan)
+            if count > 1:
+                weights = bootstrap.resample_weights(who[inside], resamples, seed=0)  # (m, R)
+                called = ((seen[:, None] > drawn) * weights).sum(axis=0)  # (R,)
+                ends = bootstrap.middle((called / weights.sum(axis=0))[None])[0][0]
+            share = float((seen > threshold).mean())
+            rows.append((label, names[c], band, count, share, *ends, rate))
     columns = ["label", "words", "band", "children", "share", "low", "high", "rate"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _quantiles(
+    values: npt.NDArray[np.floating], weights: npt.NDArray[np.int32], level: float
+) -> npt.NDArray[np.float64]:
+    """The quantile of `values` (n,) in each resample, (R,), by how often each is in it (n, R)."""
+    return np.array(
+        [
+            np.quantile(np.repeat(values, times), level) if times.any() else np.nan
+            for times in weights.T
+        ]
+    )
 
 
 def _network(outcome: Outcome, windows: Windows) -> Any:
@@ -159,7 +179,7 @@ def _network(outcome: Outcome, windows: Windows) -> Any:
         for name, value in outcome.facts["sizes"].items()
     }
     leads = len(protocol.leads)
-    return adapting.made(windows, protocol.transfer, protocol.model, leads, sizes)
+    return adapting.made(windows, protocol.transfer, protocol.model, leads, sizes, protocol.repeat)
 
 
 def _model(outcome: Outcome, windows: Windows) -> tuple[Any, Scale]:
@@ -193,8 +213,9 @@ def _with_tokens(
 
     from pecg_utils.alignment import own_texts
 
-    assert outcome.protocol.transfer is not None
-    texts = adapting.vectors(windows.classes, outcome.protocol.transfer, model.labels.shape[1])
+    transfer, repeat = outcome.protocol.transfer, outcome.protocol.repeat
+    assert transfer is not None
+    texts = adapting.vectors(windows.classes, transfer, model.labels.shape[1], repeat)
     parts = []
     for start in range(0, len(inputs), batch):
         some = np.arange(start, min(start + batch, len(inputs)))

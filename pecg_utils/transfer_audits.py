@@ -54,9 +54,12 @@ def controls(run: Run, both: Gathered, trials: Trials) -> Trials:
     return found
 
 
-def pressed(run: Run, both: Gathered, trials: Trials) -> Trials:
+def pressed(run: Run, both: Gathered, trials: Trials) -> pd.DataFrame:
     """Models of adults on the children's recordings, cut after ten seconds as they were taught,
-    and pressed from their whole length into as many: PEACE and the plain network."""
+    and pressed from their whole length into as many: PEACE and the plain network.
+
+    As transfer_study.table has it, with the column `model`; each pressed row's gain is on its cut
+    one."""
     settings = {"stretch": True, "squeeze": True}
     whole = transfer_study.cut(run, both.children, **settings)
     whole = domains.of_labels(whole, both.windows.classes)
@@ -68,8 +71,9 @@ def pressed(run: Run, both: Gathered, trials: Trials) -> Trials:
     # Whoever is tested is named as in the joined windows, so that both are paired by patient.
     same = before.set_index("record").reindex(whole.table["record"]).reset_index()
     named = replace(domains.join([], whole), table=same)
-    found: Trials = {}
+    tables = []
     for name, key in ((PEACE, PEACE), ("plain", TUNED)):
+        found: Trials = {}
         outcomes = trials[key, "0"]
         rows = outcomes[0].folds[0].sides["test"]
         rows = rows[both.windows.table["record"].iloc[rows].isin(place.index).to_numpy()]
@@ -83,7 +87,9 @@ def pressed(run: Run, both: Gathered, trials: Trials) -> Trials:
                 )
                 for outcome in outcomes
             ]
-    return found
+        part = transfer_study.table(found, run.parameters.resamples, ["auroc"])
+        tables.append(part.assign(model=name))
+    return pd.concat(tables, ignore_index=True)
 
 
 def flagged(

@@ -18,7 +18,7 @@ from pecg_utils.data.recording import TWELVE_LEADS, Dataset
 from pecg_utils.data.windows import Windows
 from pecg_utils.errors import PecgError
 from pecg_utils.ledger import Run
-from pecg_utils.protocol import Protocol
+from pecg_utils.protocol import Protocol, taught_alike
 from pecg_utils.transfer_study import PEACE, Gathered, Trials, cut, of_children, protocol
 from pecg_utils.transfers import Transfer
 from pecg_utils.trial import Outcome
@@ -42,6 +42,11 @@ class Cases:
     readings: Mapping[str, Outcome]
     called: Mapping[str, npt.NDArray[np.bool_]]
     kind: str
+
+    @property
+    def alike(self) -> bool:
+        """Whether all readings are of the same labels."""
+        return len({outcome.classes for outcome in self.readings.values()}) == 1
 
 
 def cases(run: Run, both: Gathered, trials: Trials) -> Cases:
@@ -208,19 +213,9 @@ def sites(run: Run) -> Sites:
     if source is not None:
         own = cut(run, _adults(source))
         parts.append(replace(own, table=own.table.assign(source=_PTBXL)))
-    unstated = label_map.unstated(dataset)
-    carried = np.sum([part.labels.sum(axis=0) for part in parts], axis=0)  # (C,)
-    wanted = [
-        label
-        for label, count in zip(parts[0].classes, carried, strict=True)
-        if count >= 2 * p.least and label not in unstated
-    ]
-    if len(wanted) < 2:
-        raise PecgError(
-            f"Fewer than two labels are carried by {2 * p.least} of these hospitals' adults; give "
-            "more recordings, or a smaller least."
-        )
-    windows = domains.of_labels(domains.join(parts), wanted)
+    whole = domains.join(parts)
+    wanted = _elsewhere(whole, p.sites, p.least, label_map.unstated(dataset))
+    windows = domains.of_labels(whole, wanted)
     apart = Protocol(
         "peace",
         TWELVE_LEADS,
@@ -230,11 +225,12 @@ def sites(run: Run) -> Sites:
         transfer=Transfer(PEACE),
     )
     pooled = replace(apart, split="proxy", folds=max(2, p.sites))
+    plan = taught_alike(windows, [pooled, apart], p.seed)
     outcomes = {}
     for method in ("plain", PEACE):
-        for words, plan in ((POOLED, pooled), (LEFT_OUT, apart)):
-            plan = replace(plan, transfer=Transfer(method))
-            outcomes[f"{method}, {words}"] = run.trials(windows, [plan], of=dataset)[0]
+        for words, one in zip((POOLED, LEFT_OUT), plan, strict=True):
+            one = replace(one, transfer=Transfer(method))
+            outcomes[f"{method}, {words}"] = run.trials(windows, [one], of=dataset)[0]
     names = {pair.code: pair.words for pair in label_map.pairs()}
     return Sites(dataset, windows, [names[label] for label in wanted], outcomes)
 
@@ -256,3 +252,26 @@ def drawn(found: Cases) -> "Figure":
     title = "\n".join(fill(line, 100) for line in [f"{said['age']}, {said['sex']}", *lines])
     figure.suptitle(title, x=0.02, y=1.0, va="bottom", ha="left", fontsize=9)
     return figure
+
+
+def _elsewhere(windows: Windows, count: int, least: int, unstated: tuple[str, ...]) -> list[str]:
+    """The labels that `least` recordings or more carry outside of each of the `count` largest
+    sites, and that the dataset has a word for.
+
+    Raises PecgError when there are fewer than two.
+    """
+    site = windows.table["site"]
+    left_out = site.value_counts().index[:count]
+    outside = [windows.labels[(site != one).to_numpy()].sum(axis=0) for one in left_out]  # (C,)
+    enough = np.min(outside, axis=0) >= least
+    wanted = [
+        label
+        for label, there in zip(windows.classes, enough, strict=True)
+        if there and label not in unstated
+    ]
+    if len(wanted) < 2:
+        raise PecgError(
+            f"Fewer than two labels are carried by {least} of the adults outside of each hospital "
+            "that is left out; give more recordings, or a smaller least."
+        )
+    return wanted

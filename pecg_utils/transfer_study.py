@@ -28,8 +28,8 @@ Trials = dict[tuple[str, str], list[Outcome]]  # name, shots taught -> a trainin
 TUNED, PEACE = "fine-tuning", "PEACE"
 # What the baselines are called -> how they are taught.
 METHODS: dict[str, dict[str, Any]] = {
-    "from scratch": {"method": "plain", "begin": False},
     TUNED: {"method": "plain"},
+    "from scratch": {"method": "plain", "begin": False},
     "linear probe": {"method": "plain", "frozen": True},
     "DANN": {"method": "DANN"},
     "MMD": {"method": "MMD"},
@@ -49,8 +49,8 @@ TOKENS: dict[str, tuple[str, tuple[tuple[str, Any], ...]]] = {
 @dataclass(frozen=True)
 class Gathered:
     """windows: of adults and children, joined, with the labels that take part. adults, children:
-    their recordings, with all shared labels. names: the labels' words. counts: one row a shared
-    label, as label_map.occurring gives it, with `taken`. unaged: how many recordings of the
+    their recordings, with all shared labels. names: the labels' words. counts: of the windows
+    that carry each shared label, with `taken`. unaged: how many recordings of the
     adults' dataset state no age, and so are left out; of how many; how many of the children's."""
 
     windows: Windows
@@ -74,16 +74,19 @@ def gather(run: Run) -> Gathered:
         source = run.beside("ptbxl", p.patients, **ADULTS)
     adults = label_map.shared(source.only(domains.adults_alone(source.table)))
     young = of_children(run.training)
-    counts = label_map.occurring(adults, young)
-    counts["taken"] = (counts["a"] >= p.least) & (counts["b"] >= 2)
+    parts = [cut(run, dataset) for dataset in (adults, young)]
+    joined = domains.join(parts[:1], parts[1])
+    counts = _counted(joined, p.seed, label_map.occurring(adults, young)["words"])
+    counts["taken"] = (
+        (counts["adults"] >= p.least) & (counts["taught"] >= 1) & (counts["tested"] >= 1)
+    )
     if counts["taken"].sum() < 2:
         raise PecgError(
-            f"Fewer than two labels are carried by {p.least} adults or more and by two children; "
-            "give more recordings, or a smaller least."
+            f"Fewer than two labels are carried by {p.least} adults or more and by children on "
+            "both sides; give more recordings, or a smaller least."
         )
     wanted = counts.index[counts["taken"]].tolist()
-    parts = [cut(run, dataset) for dataset in (adults, young)]
-    windows = domains.of_labels(domains.join(parts[:1], parts[1]), wanted)
+    windows = domains.of_labels(joined, wanted)
     names = [young.label_names[label] for label in wanted]
     unaged = (
         int(source.table["age_days"].isna().sum()),
@@ -91,6 +94,21 @@ def gather(run: Run) -> Gathered:
         int(young.table["age_days"].isna().sum()),
     )
     return Gathered(windows, adults, young, names, counts, unaged)
+
+
+def _counted(joined: Windows, seed: int, words: pd.Series) -> pd.DataFrame:
+    """Windows that carry each label: words, adults, children, and of these taught and tested."""
+    grown, young = (domains.parts(joined.table, of, seed) for of in domains.DOMAINS)
+    rows = {
+        "adults": np.concatenate(list(grown.values())),
+        "children": np.concatenate(list(young.values())),
+        "taught": young["train"],
+        "tested": young["test"],
+    }
+    counted = {name: joined.labels[of].sum(axis=0) for name, of in rows.items()}
+    table = pd.DataFrame(counted, index=pd.Index(joined.classes))
+    table.insert(0, "words", words)
+    return table
 
 
 def cut(run: Run, dataset: Dataset, **other: Any) -> Windows:

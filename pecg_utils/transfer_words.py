@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 def counts(table: pd.DataFrame) -> pd.DataFrame:
-    """Recordings that carry each shared label that occurs, to show: words, adults, children.
+    """Recordings that carry each shared label that occurs, to show.
 
     table: as transfer_study.Gathered has it.
     """
-    there = table[(table["a"] > 0) | (table["b"] > 0)]
-    shown = there[["words", "a", "b"]].rename(columns={"a": "adults", "b": "children"})
+    there = table[(table["adults"] > 0) | (table["children"] > 0)]
+    heads = {"taught": "children who may be taught", "tested": "children tested"}
+    shown = there.drop(columns="taken").rename(columns=heads)
     shown["takes part"] = there["taken"].map({True: "yes", False: "no"})
     return shown.rename_axis(None)
 
@@ -66,23 +67,21 @@ def guess(outcomes: Sequence[Outcome]) -> "Markdown":
 
 
 def pressed(table: pd.DataFrame, kind: str) -> "Markdown":
-    """What pressing does to each model: its table's rows come in pairs, cut and pressed."""
-    area = table[table["metric"] == "auroc"].set_index("name")
+    """What pressing does to each model. table: of pairs of rows, cut and pressed, each pressed one
+    compared with its cut one."""
     said = []
-    for first, second in zip(area.index[::2], area.index[1::2], strict=True):
-        cut, other = (float(area.loc[name, "value"]) for name in (first, second))
-        low, high = (float(area.loc[second, end]) for end in ("low", "high"))
-        name = str(first).split(",")[0]
+    for _, pair in table.groupby("model", sort=False):
+        cut, other = pair.iloc[0], pair.iloc[1]
+        low, high = float(other["gain_low"]), float(other["gain_high"])
+        verdict = "leaves 0 out" if low > 0 or high < 0 else "holds 0"
         said.append(
-            f"{name} falls from {cut:.3f} to {other:.3f}"
-            if other < cut
-            else f"{name} goes from {cut:.3f} to {other:.3f}"
+            f"{cut['model']} from {float(cut['value']):.3f} to {float(other['value']):.3f}, a "
+            f"difference of {float(other['gain']):+.3f} ({low:+.3f} to {high:+.3f}), which "
+            f"{verdict}"
         )
-        said[-1] += f" ({low:.3f} to {high:.3f})"
     return markdown(
         f"On {{tag}}`{kind}`, from recordings cut to recordings pressed: {'; '.join(said)}. The "
-        "recordings, the models and the labels are the same; the pictures above of what a label "
-        "looks like are not."
+        "recordings, the models and the labels are the same."
     )
 
 
@@ -125,3 +124,39 @@ def hospitals(table: pd.DataFrame, kind: str) -> "Markdown":
         f"all of them tested, {{tag}}`{kind}`, the macro AUROC within a hospital is: "
         f"{'; '.join(said)}."
     )
+
+
+def cases(children: str, adults: str, alike: bool) -> "Markdown":
+    """Whose recordings are read one by one, and by models of whom. children, adults: the kinds.
+
+    alike: whether all readings are of the same labels.
+    """
+    said = (
+        f"The children are of the {{tag}}`{children}`, the models' adults of the {{tag}}`{adults}`."
+    )
+    if not alike:
+        said += (
+            " Models that learned from the Challenge's adults too know other labels, as it has no "
+            "word for some: their counts are not those of the same findings."
+        )
+    return markdown(said)
+
+
+def gained(table: pd.DataFrame, kind: str) -> "Markdown":
+    """What each method gains over fine-tuning, or in general over the first of its mode.
+
+    table: as transfer_study.table gives it.
+    """
+    area = table[(table["metric"] == "auroc") & table["gain_low"].notna()]
+    first = area.drop_duplicates("mode")["name"].iloc[0]
+    area = area[area.duplicated("mode")].astype({"gain_low": float, "gain_high": float})
+    clear = area[(area["gain_low"] > 0) | (area["gain_high"] < 0)]
+    said = [
+        f"{row.name} {peace_words.mode(row.mode)} {row.gain:+.3f} ({row.gain_low:+.3f} to "
+        f"{row.gain_high:+.3f})"
+        for row in clear.itertuples(index=False)
+    ]
+    listed = f": {'; '.join(said)}" if said else ""
+    count = f"{len(said) or 'none'} of {len(area)} differences to {first}"
+    verb = "leaves" if len(said) == 1 else "leave"
+    return markdown(f"On {{tag}}`{kind}`, in macro AUROC, {count} {verb} 0 out{listed}.")

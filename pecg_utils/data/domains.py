@@ -26,7 +26,7 @@ Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 Sides = npt.NDArray[np.int8]
 
-ADULTS, CHILDREN = "adults", "children"
+DOMAINS = ADULTS, CHILDREN = "adults", "children"
 ADULT_DAYS = 18 * 365.25
 _DEAL = np.array([0] * 6 + [1] + [2] * 3, dtype=np.int8)  # sides of ten neighbours in age
 _FEWEST = 30  # people who are divided; fewer are all tested
