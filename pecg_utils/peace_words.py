@@ -142,7 +142,11 @@ def shots(table: pd.DataFrame) -> "pd.DataFrame | Markdown":
     shown = shown.rename(columns={"there": "positives there are"})
     for asked, part in table.groupby("asked", sort=True):
         shown[f"of at most {asked}"] = [
-            f"{row.found}, all there are" if row.found == row.there < row.asked else f"{row.found}"
+            "none"
+            if not row.there
+            else f"{row.found}, all there are"
+            if row.found == row.there < row.asked
+            else f"{row.found}"
             for row in part.itertuples()
         ]
     return shown.rename_axis(None)

@@ -64,7 +64,7 @@ def test_every_number_says_whether_it_was_read_in_an_abstract_or_a_digest():
         assert claim.id.endswith("-gain") == claim.gain
 
 
-CHILDREN = Protocol("peace", TWELVE_LEADS, "12-lead", "domain")
+CHILDREN = Protocol("peace", TWELVE_LEADS, "shared labels", "domain")
 
 
 def of_children(value, kind="full", protocol=CHILDREN, **how):

@@ -75,7 +75,8 @@ def test_the_ablation_names_what_leaves_0_out_and_what_is_noise(as_kept):
     )
     assert paper == (
         "2 of 4 differences lie inside the noise measured here: "
-        "*w/o LSBC* zero-shot -0.029, noise 0.030; *w/o CAF* all children -0.011, noise 0.020."
+        "*w/o LSBC* zero-shot -0.029, noise 0.030; *w/o CAF* all children -0.011, noise 0.020. "
+        "With more tested children there would be less noise."
     )
 
 
@@ -142,15 +143,15 @@ def test_methods_are_rows_and_numbers_of_shots_columns(as_kept):
     assert list(shown.columns) == ["zero-shot", "10-shot", "50-shot", "all children"]
     assert shown.loc["PEACE"].tolist() == [
         "0.600 (0.580 to 0.630)",
-        "0.712 (0.692 to 0.742), draws 0.70 to 0.72",
-        "not run",
+        "0.712 (0.692 to 0.742), trainings 0.70 to 0.72",
+        "–",
         "0.900 (0.880 to 0.930)",
     ]
     assert shown.loc["DANN"].tolist() == [
-        "0.500 (0.480 to 0.530), seeds 0.48 to 0.52",
-        "not run",
+        "0.500 (0.480 to 0.530), trainings 0.48 to 0.52",
+        "–",
         "0.800 (0.780 to 0.830), draws 0.79 to 0.81",
-        "not run",
+        "–",
     ]
 
 
@@ -177,16 +178,17 @@ def test_labels_with_fewer_positives_than_asked_are_named():
         ("PAC", "premature beats", 10, 10, 10),
     )
     for given in (table, kept(table)):
-        assert said(peace_words.shots(given)) == (
-            "Among the children who may be taught, "
-            "SBRAD (sinus bradycardia) has 3 where 10 were asked for: all are taught; "
-            "LQT has none where 10 were asked for; "
-            "RVH has 12 where 10 were asked for: 4 are taught, as more would give another label "
-            "too many."
-        )
-    enough = "Every label has as many positives as were asked for."
-    assert said(peace_words.shots(table.iloc[[0, 4]])) == enough
-    assert said(peace_words.shots(table.assign(asked=None))) == enough
+        shown = peace_words.shots(given)
+        assert shown.index.tolist() == given["label"].tolist()
+        assert shown.columns.tolist() == ["words", "positives there are", "of at most 10"]
+        of = shown["of at most 10"]
+        assert of["SBRAD"] == "3, all there are"
+        assert of["LQT"] == "none"
+        assert of["RVH"] == "4"  # more would give another label too many
+        assert of["PAC"] == "10"
+    several = peace_words.shots(pd.concat([table, table.assign(asked=50, found=table["there"])]))
+    assert several.columns.tolist()[2:] == ["of at most 10", "of at most 50"]
+    assert several.loc["PAC", "of at most 50"] == "10, all there are"
 
 
 def test_an_empty_support_set_is_said_to_be_empty():
@@ -215,9 +217,10 @@ def test_the_counts_of_a_support_set_are_read_as_they_are_made():
     object.__setattr__(windows, "labels", labels)
     object.__setattr__(windows, "classes", ("NORM", "RVH"))
     made = domains.shot_counts(windows, ["normal", "right"], 5, 0)
-    assert said(peace_words.shots(made)) == (
-        "Among the children who may be taught, RVH (right) has none where 5 were asked for."
-    )
+    assert peace_words.shots(made)["of at most 5"].to_dict() == {
+        "NORM": "5",
+        "RVH": "none",
+    }
 
 
 @pytest.mark.parametrize(
@@ -227,9 +230,9 @@ def test_the_counts_of_a_support_set_are_read_as_they_are_made():
         (
             1,
             0,
-            "1 of 1,200 recordings of the adults' dataset states no age. It is left out, as it ",
+            "1 of 1,200 recordings of the adults' dataset states no age, or one above",
         ),
-        (34, 0, "34 of 1,200 recordings of the adults' dataset state no age. They are left out, "),
+        (34, 0, "34 of 1,200 recordings of the adults' dataset state no age, or one above 89 "),
         (0, 1, "1 of the children's states no age. It is taught and tested, and in no band of age"),
         (0, 3, "3 of the children's state no age. They are taught and tested, and in no band of"),
     ],
@@ -310,7 +313,9 @@ def test_whether_it_mattered_what_the_texts_say(as_kept):
     )
     assert set(table["name"]) == set(TEXTS)
     found = said(peace_words.controls(kept(table) if as_kept else table, "twin")).split("\n")
-    assert found[0].startswith("On the *twin*, macro AUROC with other texts in their place, less")
+    assert found[0].startswith(
+        "On the *twin*, macro AUROC with other texts in their place, or untr"
+    )
     assert found[2:6] == [
         "- *random* zero-shot: -0.100 (-0.120 to -0.080), leaves 0 out",
         "- *shuffled* all children: +0.010 (-0.010 to +0.030), holds 0",
@@ -324,9 +329,13 @@ def test_whether_it_mattered_what_the_texts_say(as_kept):
 
 
 def test_controls_that_cannot_be_told_from_the_real_texts():
-    nothing = "No control can be told from the real texts, so that nothing shows that their"
+    nothing = "No texts without a meaning can be told from the real ones, so that nothing shows"
     table = controls(control("real", "0", 0, 0), control("random", "0", -0.01))
     assert nothing in said(peace_words.controls(table, "subset"))
     bare = said(peace_words.controls(table.assign(gain_low=None, gain_high=None), "subset"))
     assert "- *random* zero-shot: -0.010, without an interval" in bare
+    untrained = pd.concat([table, controls(control("untrained", "0", -0.3))])
+    found = said(peace_words.controls(untrained, "subset"))
+    assert "*untrained* zero-shot: -0.300" in found  # which says nothing about the texts
+    assert nothing in found
     assert nothing in bare
