@@ -132,6 +132,8 @@ def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
                 said = ("not comparable", "a smaller model than the paper's")
             elif kind == "full" and claim.mode == ADULTS:
                 said = ("not comparable", "here PTB-XL itself is what the model was taught")
+            elif kind == "full" and claim.mode and _fewer_adults(record):
+                said = ("not comparable", "the adults are not the whole of PTB-XL")
         elif not same:
             said = ("not comparable", "another dataset")
         elif other_task:
@@ -280,6 +282,12 @@ def _score(
                 value, low, high = (float("nan") if x is None else float(x) for x in numbers)
                 return value, low, high, trial["data"]
     return None
+
+
+def _fewer_adults(record: dict[str, Any]) -> bool:
+    """Whether the adults beside the children are a twin of PTB-XL or a part of it."""
+    beside = record.get("beside", [])
+    return any(other["dataset"] == "ptbxl" and other["kind"] != "full" for other in beside)
 
 
 def _whole(protocol: dict[str, Any], claim: Claim) -> bool:

@@ -114,6 +114,22 @@ def test_each_claim_is_joined_to_the_trial_of_its_mode():
     assert table[["sound", "sound_low", "sound_high"]].isna().all(axis=None)
 
 
+def test_a_part_of_the_adults_earns_no_verdict():
+    made = of_peace(ALL)
+    for kind, verdict in (
+        ("full", "reproduced"),
+        ("subset", "not comparable"),
+        ("twin", "not comp"),
+    ):
+        made["beside"] = [
+            {"dataset": "challenge", "kind": "twin"},
+            {"dataset": "ptbxl", "kind": kind},
+        ]
+        first = row(join("peace", made), "peace-v1-zero-shot")
+        assert first["verdict"].startswith(verdict)
+        assert (first["why"] == "the adults are not the whole of PTB-XL") == (kind != "full")
+
+
 def test_what_nobody_ran_and_the_gains_say_so():
     table = join("peace", of_peace(ALL))
     for model in ("merl", "ked"):

@@ -150,7 +150,7 @@ def test_methods_are_rows_and_numbers_of_shots_columns(as_kept):
     assert shown.loc["DANN"].tolist() == [
         "0.500 (0.480 to 0.530), trainings 0.48 to 0.52",
         "–",
-        "0.800 (0.780 to 0.830), draws 0.79 to 0.81",
+        "0.800 (0.780 to 0.830), trainings 0.79 to 0.81",
         "–",
     ]
 
