@@ -7,11 +7,18 @@ import pandas as pd
 
 from pecg_utils import peace_words
 from pecg_utils.claims import interval
+from pecg_utils.markdown import table as markdown_table
 from pecg_utils.trial import Outcome
 from pecg_utils.words import markdown
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
+
+
+def whole(table: pd.DataFrame) -> "Markdown":
+    """A table of words with every row and no cell cut short."""
+    named = table.rename_axis(table.index.name or " ")
+    return markdown(markdown_table(named.reset_index()))
 
 
 def counts(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,8 +16,6 @@ from pecg_utils.data.domains import CHILDREN
 METHODS = ("plain", "DANN", "MMD", "CLIP", "PEACE")
 TEXTS = ("real", "random", "shuffled", "one-hot")
 TOKENS = ("own", "shuffled", "none")
-_SLOWER = 3  # times, that weights that were begun with are tuned
-_LONGER = 3  # times, that weights are taught that were not begun with
 
 
 @dataclass(frozen=True)
@@ -92,15 +90,12 @@ class Transfer:
 
         Children are taught for a number of steps and not of epochs, so that few are not taught
         less, and the last epoch is kept: nothing is chosen by children who are not in the support
-        set. What begins with nothing is taught for three times as many steps, about as many as the
-        others take with adults and children.
+        set. The rate is that of the training with adults, whatever is begun with.
         """
         if self.shots == 0:
             return training
         batches = math.ceil(taught / training.batch)
         if batches > 1 and taught % training.batch == 1:
             batches -= 1  # train.fit passes over a batch of one
-        steps = self.steps * (1 if self.begin else _LONGER)
-        epochs = max(3, math.ceil(steps / batches))
-        slower = _SLOWER if self.begin and not self.frozen else 1
-        return replace(training, epochs=epochs, lr=training.lr / slower, last=True)
+        epochs = max(3, math.ceil(self.steps / batches))
+        return replace(training, epochs=epochs, last=True)
