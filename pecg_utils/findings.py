@@ -5,13 +5,14 @@ from typing import Any
 
 import pandas as pd
 
-from pecg_utils import cards, claims, ledger, picked, ranks
+from pecg_utils import cards, claims, ledger, peace_words, picked, ranks
 from pecg_utils.subgroups import EVERYWHERE
 
 Records = list[dict[str, Any]]
 _ENDS = ("window", "patient")
 _SITES = ("sites, auroc", "sites, challenge_score")  # tables of a record
 _RANDOM, _OTHERS = "at random", "patients apart"  # rows of the table "same windows"
+_CONTROLS = ("random", "shuffled", "one-hot")  # in place of PEACE's texts
 _NOTHING = "No record is kept yet."
 
 
@@ -136,9 +137,104 @@ def mrmnet(records: Records) -> str:
     return "\n".join(lines or [_NOTHING]) + "\n"
 
 
+def peace(records: Records) -> str:
+    """For each record PEACE beside fine-tuning, what its texts and its tokens do, and hospitals."""
+    lines = []
+    for record in records:
+        held = {name: pd.DataFrame(table) for name, table in record.get("tables", {}).items()}
+        if not {"transfer", "controls", "tokens"} <= set(held):
+            continue
+        children = record["data"][-1]  # models are trained on its kind
+        kind = children["kind"]
+        areas = held["transfer"].query("metric == 'auroc'").set_index(["method", "mode"])
+        (none, all_), (tuned, tuned_all) = (
+            [_measured(areas.loc[(method, mode)]) for mode in ("0", "all")]
+            for method in ("PEACE", "fine-tuning")
+        )
+        trials = int(areas.loc[("PEACE", "0"), "trials"])
+        lines.append(
+            f"- {cards.name(children['dataset'])}, {{tag}}`{kind}`, {children['patients']:,} "
+            f"children, and adults of PTB-XL, {{tag}}`{_adults(record)}`, "
+            f"{trials} {'training' if trials == 1 else 'trainings'} a method: macro AUROC of PEACE "
+            f"is {none} without a child and {all_} with all of them; that of fine-tuning is "
+            f"{tuned} and {tuned_all}. {_other_texts(held['controls'])} "
+            f"{_shown_the_answer(held['tokens'], _adults(record))}"
+            f"{_of_hospitals(record, held)} (record `{record['key']}`)."
+        )
+    return "\n".join(lines or [_NOTHING]) + "\n"
+
+
+def _measured(row: Any) -> str:
+    value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+    return claims.interval(value, low, high)
+
+
+def _adults(record: dict[str, Any]) -> str:
+    """The kind of the adults that models learn from: a twin's where the children are one's."""
+    twin = record["data"][-1]["kind"] == "twin"
+    of_ptbxl = [d["kind"] for d in record.get("beside", []) if d["dataset"] == "ptbxl"]
+    return str(next(kind for kind in of_ptbxl if (kind == "twin") == twin))
+
+
+def _other_texts(table: pd.DataFrame) -> str:
+    """What other vectors do in the place of PEACE's texts."""
+    others = table[table["name"].isin(_CONTROLS)]
+    others = others.astype(dict.fromkeys(("gain", "gain_low", "gain_high"), float))
+    told = [
+        f"*{row.name}* {peace_words.mode(row.mode)} "
+        f"{row.gain:+.3f} ({row.gain_low:+.3f} to {row.gain_high:+.3f})"
+        for row in others.itertuples(index=False)
+        if row.gain_low > 0 or row.gain_high < 0
+    ]
+    modes = " and ".join(peace_words.mode(mode) for mode in others["mode"].unique())
+    with_what = f"With random, shuffled or one-hot vectors in place of the texts, {modes}"
+    if not told:
+        return f"{with_what}, none of {len(others)} differences to the real texts leaves 0 out."
+    leave = "leaves" if len(told) == 1 else "leave"
+    return (
+        f"{with_what}, {len(told)} of {len(others)} differences to the real texts {leave} 0 out: "
+        f"{'; '.join(told)}."
+    )
+
+
+def _shown_the_answer(table: pd.DataFrame, kind: str) -> str:
+    """What PEACE's axis tokens do to models that are asked of adults."""
+    of_adults = table[table["tested"] == "adults"].set_index(["taught", "seen"])
+    path, own, without, beside = (
+        _measured(of_adults.loc[which])
+        for which in (
+            ("in the path", peace_words.ALONE),
+            ("in the path", peace_words.OWN),
+            ("none", peace_words.ALONE),
+            ("beside", peace_words.ALONE),
+        )
+    )
+    return (
+        f"Asked of adults that it was not taught, {{tag}}`{kind}`, from the ECG alone, a model "
+        f"has {path} if its axis tokens were in the path to the answer, {beside} if they were "
+        f"beside it, and {without} if there were none; shown a recording's own tokens, which are "
+        f"made of the answer, the first has {own}"
+    )
+
+
+def _of_hospitals(record: dict[str, Any], held: dict[str, pd.DataFrame]) -> str:
+    """Hospitals left out and pooled, where a record has them."""
+    if "hospitals" not in held:
+        return ""
+    kind = next(d["kind"] for d in record["beside"] if d["dataset"] == "challenge")
+    together = held["hospitals"].query("site == @EVERYWHERE")
+    listed = "; ".join(f"{row['protocol']} {_measured(row)}" for _, row in together.iterrows())
+    sites = held["hospitals"]["site"].nunique() - 1
+    return (
+        f". Of {together['recordings'].iloc[0]:,} adults of {sites} "
+        f"{'hospital' if sites == 1 else 'hospitals'}, {{tag}}`{kind}`, within a hospital: {listed}"
+    )
+
+
 FRAGMENTS: dict[str, Callable[[Records], str]] = {
     "benchmark": benchmark,
     "cnn_ecg_mamba": cnn_ecg_mamba,
     "agcacl": agcacl,
     "mrmnet": mrmnet,
+    "peace": peace,
 }

@@ -13,6 +13,7 @@ from pecg_utils import (
     contrast_plots,
     files,
     kept_models,
+    kept_peace,
     ledger,
     plots,
     rhythm_words,
@@ -38,29 +39,32 @@ def fragment(records: list[dict[str, Any]], folder: Path) -> str:
 def _of_record(record: dict[str, Any], folder: Path) -> list[str]:
     held = {name: _numeric(pd.DataFrame(table)) for name, table in record.get("tables", {}).items()}
     trials = record["trials"]
-    if "ablation" in held:  # has a picture of its own
+    carried = "transfer" in held  # from adults to children
+    if "ablation" in held and not carried:  # has a picture of its own
         own = ("loss", "repeat")
         trials = [t for t in trials if not any(t["protocol"][name] for name in own)]
-    rows = ledger.rows(trials)
-    given = record["data"][0]["kind"]
-    rows["name"] += [
-        (", trained on the twin" if _judged(record) and kind == given else "") + f" [{kind}]"
-        for kind in rows["data"]
-    ]
+    rows = ledger.rows([{**trial, "name": _named(trial)} for trial in trials])
     macro = rows[rows["label"] == "macro"]
     pair = _pair(macro)
     alt = f"{WORDS[pair[0]]} and {WORDS[pair[1]]} with intervals, trials of {title(record)}"
-    compared = kept_models.parts(
+    compared = (kept_peace if carried else kept_models).parts(
         record, held, lambda which, words, draw: _picture(record, folder, which, words, draw)
     )
     return [
         f"### {title(record)}",
         about(record),
         *_by_site(record, held, folder),
-        *_of_signals(record, held, folder),
+        *([] if carried else _of_signals(record, held, folder)),
         *(compared or [_picture(record, folder, "", alt, lambda: plots.forest(macro, pair))]),
         f":::{{dropdown}} The same in numbers\n{markdown(_trials_table(macro))}\n:::",
     ]
+
+
+def _named(trial: dict[str, Any]) -> str:
+    """A trial's name, whether it was trained on other data, and what it was tested on."""
+    source = trial.get("trained_on", trial["data"])
+    elsewhere = f", trained on the {source}" if source != trial["data"] else ""
+    return f"{trial['name']}{elsewhere} [{trial['data']}]"
 
 
 def _numeric(table: pd.DataFrame) -> pd.DataFrame:
@@ -174,7 +178,9 @@ def _picture(
 
 def _judged(record: dict[str, Any]) -> bool:
     """Whether models that were trained on the twin were tested on what was given."""
-    return any("trained_on" in trial for trial in record["trials"])
+    return any(
+        trial.get("trained_on", trial["data"]) != trial["data"] for trial in record["trials"]
+    )
 
 
 def _trials_table(macro: pd.DataFrame) -> pd.DataFrame:
@@ -201,7 +207,9 @@ def title(record: dict[str, Any]) -> str:
             f"{cards.name(given['dataset'])}: trained on the twin, tried on "
             f"{given['recordings']} real recordings, profile {record['profile']}"
         )
-    return f"{cards.name(given['dataset'])}, {given['kind']}, profile {record['profile']}"
+    taught = record["data"][-1]["kind"]
+    real = f", and {given['recordings']} real recordings" if taught != given["kind"] else ""
+    return f"{cards.name(given['dataset'])}, {taught}{real}, profile {record['profile']}"
 
 
 def about(record: dict[str, Any]) -> str:

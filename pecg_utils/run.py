@@ -63,8 +63,9 @@ def _execute(chapter: str, parameters: Any, folder: Path) -> None:
     named = {k: v for k, v in parameters.model_dump().items() if v != usual[k]} | profile
     if parameters.dataset != chapters.parameters(chapter, profile).dataset:
         named["dataset"] = parameters.dataset
-    if parameters.data:  # the kernel runs in the project's folder
-        named["data"] = str(Path(parameters.data).expanduser().resolve())
+    for name in ("data", *parameters.folders):  # the kernel runs in the project's folder
+        if folder := getattr(parameters, name):
+            named[name] = str(Path(folder).expanduser().resolve())
     try:
         with _shown(chapter, folder):
             papermill.execute_notebook(

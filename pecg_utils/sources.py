@@ -68,11 +68,14 @@ def _too_few(dataset: Dataset, needed: int) -> str:
 
 def use(chapter: str, dataset: Dataset) -> str:
     """What `chapter` can do with `dataset`, in a sentence."""
+    usual = chapters.parameters(chapter, {})
     if dataset.name not in chapters.datasets(chapter):
+        for parameter, (other, _) in usual.folders.items():
+            if other == dataset.name:
+                return f"takes it as the parameter {parameter}, beside its own data."
         return f"does not use {dataset.name}."
     if dataset.kind == "twin":
         return "trains and tests on it; a result from a twin is no reproduction."
-    usual = chapters.parameters(chapter, {})
     if labelled_patients(dataset) < usual.least_patients:
         few = _too_few(dataset, usual.least_patients)
         if not usual.twin_helps:

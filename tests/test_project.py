@@ -29,7 +29,7 @@ ORDER = [
     ["run", "report"],
     ["findings"],
     ["kept"],
-    ["kept_models"],
+    ["kept_models", "kept_peace"],
     ["transfer_words"],
     ["rhythm_words", "mrmnet_words", "peace_words"],
     ["words"],

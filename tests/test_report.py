@@ -39,6 +39,8 @@ PAGES = {
     "agcacl-finding.md",
     "mrmnet-kept.md",
     "mrmnet-finding.md",
+    "peace-kept.md",
+    "peace-finding.md",
 }
 
 
@@ -126,7 +128,7 @@ def test_without_any_run_every_page_is_there_and_says_so(project):
     assert "No record is kept yet." in page(project, "benchmark-kept.md")
     assert "No record is kept yet." in page(project, "benchmark-finding.md")
     listed = tables(page(project, "claims.md"))
-    assert [len(rows) for rows in listed] == [2 + 16, 2 + 5, 2 + 14, 2 + 30]
+    assert [len(rows) for rows in listed] == [2 + 16, 2 + 5, 2 + 14, 2 + 30, 2 + 33]
 
 
 def test_what_did_not_change_is_not_written_again(project):

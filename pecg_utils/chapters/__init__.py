@@ -61,13 +61,16 @@ def parameters(chapter: str, given: Mapping[str, Any]) -> Any:
 
 def datasets(chapter: str) -> list[str]:
     """The datasets that `chapter` can run on, the paper's own first."""
-    names: list[str] = CHAPTERS[chapter][0].model_json_schema()["properties"]["dataset"]["enum"]
+    schema = CHAPTERS[chapter][0].model_json_schema()["properties"]["dataset"]
+    names: list[str] = schema.get("enum") or [schema["const"]]
     return names
 
 
 def wanted(chapter: str, name: str) -> str:
     """What a parameter takes, in words: 'a whole number from 1 to 2000'."""
     schema = CHAPTERS[chapter][0].model_json_schema()["properties"][name]
+    if "const" in schema:
+        return str(schema["const"])
     if "enum" in schema:
         return "one of " + ", ".join(str(value) for value in schema["enum"])
     if schema["type"] == "array":

@@ -34,7 +34,12 @@ GENERATED = {
     "benchmark-kept.md": "| record | data | macro F1 (%) |\n| --- | --- | --- |\n"
     "| `0123456789ab` | {tag}`subset` | 40.1 (31.0 to 49.5) |\n",
 }
-OTHER_CHAPTERS = {"cnn_ecg_mamba": "CNN-ECG-Mamba", "agcacl": "AGCACL", "mrmnet": "MRM-Net"}
+OTHER_CHAPTERS = {
+    "cnn_ecg_mamba": "CNN-ECG-Mamba",
+    "agcacl": "AGCACL",
+    "mrmnet": "MRM-Net",
+    "peace": "PEACE",
+}
 
 
 def figure() -> str:

@@ -1,0 +1,162 @@
+"""A kept record that carries models from adults to children, as tables and pictures."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pecg_utils import (
+    cards,
+    challenge_plots,
+    peace_words,
+    plots,
+    transfer_plots,
+    transfer_words,
+    words,
+)
+from pecg_utils.data.domains import ADULTS
+from pecg_utils.markdown import table as markdown
+from pecg_utils.subgroups import EVERYWHERE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Tables = dict[str, pd.DataFrame]
+Draw = Callable[[str, str, "Callable[[], Figure]"], str]  # name, words for the blind, picture
+
+
+def parts(record: dict[str, Any], held: Tables, draw: Draw) -> list[str]:
+    """What the record holds, part by part; nothing where nothing was carried over.
+
+    held: its tables by name. draw: makes a picture's line of the page.
+    """
+    if "transfer" not in held:
+        return []
+    kind = record["data"][-1]["kind"]  # of what models are trained on
+    return [
+        *_beside(record),
+        *_methods(held["transfer"], kind, draw),
+        *_controls(held, kind, draw),
+        *_children(held, kind, draw),
+        *_real(record, held, draw),
+    ]
+
+
+def _beside(record: dict[str, Any]) -> list[str]:
+    """The other datasets of the run."""
+    listed = [
+        f"{cards.name(d['dataset'])} {{tag}}`{d['kind']}`, "
+        + words.recordings(d["recordings"], d["patients"], d.get("named", True))
+        for d in record.get("beside", [])
+    ]
+    return [f"Beside it: {'; '.join(listed)}."] if listed else []
+
+
+def _methods(table: pd.DataFrame, kind: str, draw: Draw) -> list[str]:
+    trials = int(table["trials"].max())
+    shown = peace_words.compared(table).reset_index(names="method")
+    return [
+        f"Every method with no child taught, with few and with all, {{tag}}`{kind}`, "
+        f"{trials} {'training' if trials == 1 else 'trainings'} each:",
+        draw(
+            "-shots",
+            "Macro AUROC against the number of children taught, a line a method",
+            lambda: transfer_plots.shots(table),
+        ),
+        markdown(shown),
+    ]
+
+
+def _controls(held: Tables, kind: str, draw: Draw) -> list[str]:
+    """What a part, the axis tokens and the texts bring."""
+    found = []
+    if (left_out := held.get("ablation")) is not None:
+        found += [
+            "One part of PEACE left out at a time, less the whole; the diamonds are the paper's:",
+            draw(
+                "-ablation",
+                "Difference in macro AUROC of each variant of PEACE from the whole, a panel a mode",
+                lambda: transfer_plots.ablation(left_out),
+            ),
+            _said(peace_words.ablation(left_out, kind)),
+        ]
+    if (told := held.get("tokens")) is not None:
+        of_adults = told[told["tested"] == ADULTS]
+        found += [
+            "What the axis tokens, made of the answer, tell of adults that no model was taught, "
+            f"{{tag}}`{kind}`:",
+            draw(
+                "-tokens",
+                "Macro AUROC on adults by the tokens in training and what is seen at the test",
+                lambda: transfer_plots.leak(of_adults),
+            ),
+            _said(peace_words.leak(of_adults)),
+        ]
+    if (controlled := held.get("controls")) is not None:
+        found += [
+            "Other vectors in the place of the texts, and a network that nobody trained:",
+            draw(
+                "-controls",
+                "Macro AUROC with each kind of texts, without children and with few",
+                lambda: transfer_plots.controls(controlled),
+            ),
+            _said(peace_words.controls(controlled, kind)),
+        ]
+    return found
+
+
+def _children(held: Tables, kind: str, draw: Draw) -> list[str]:
+    """What was asked of children: pressed recordings, and healthy ones."""
+    found = []
+    if (pressed := held.get("pressed")) is not None:
+        found += [
+            "Recordings cut after ten seconds, as the models know them, and pressed into ten:",
+            draw(
+                "-pressed",
+                "Macro AUROC of children's recordings, cut and pressed, by model",
+                lambda: plots.forest(pressed, ("auroc",)),
+            ),
+            _said(transfer_words.pressed(pressed, kind)),
+        ]
+    if (healthy := held.get("healthy")) is not None:
+        found += [
+            f"Healthy children, {{tag}}`{kind}`, whom PEACE without a child calls carriers:",
+            draw(
+                "-healthy",
+                "The share of healthy children called carriers of each label by band of age",
+                lambda: transfer_plots.flagged(healthy),
+            ),
+            _said(transfer_words.flagged(healthy)),
+        ]
+    return found
+
+
+def _real(record: dict[str, Any], held: Tables, draw: Draw) -> list[str]:
+    """Children case by case, and hospitals left out."""
+    found = []
+    if (cases := held.get("cases")) is not None:
+        given = record["data"][0]
+        found += [
+            f"Children case by case, {{tag}}`{given['kind']}`, {given['recordings']:,} recordings "
+            "in the data; how many of the labels that their files state models of adults find:",
+            markdown(cases.rename(columns={"name": "model, and its adults"})),
+        ]
+    if (sites := held.get("hospitals")) is not None:
+        source = next(d for d in record["beside"] if d["dataset"] == "challenge")
+        found.append(_said(transfer_words.hospitals(sites, source["kind"])))
+        for method in ("plain", "PEACE"):
+            own = sites[sites["protocol"].str.startswith(f"{method}, ")]
+            found.append(
+                draw(
+                    f"-hospitals-{method.lower()}",
+                    f"Macro AUROC by hospital, pooled and left out, {method}",
+                    lambda own=own: challenge_plots.paired(  # type: ignore[misc]
+                        own, "macro AUROC", 0.5, EVERYWHERE
+                    ),
+                )
+            )
+    return found
+
+
+def _said(text: Any) -> str:
+    return str(text.data)
