@@ -64,8 +64,8 @@ def _execute(chapter: str, parameters: Any, folder: Path) -> None:
     if parameters.dataset != chapters.parameters(chapter, profile).dataset:
         named["dataset"] = parameters.dataset
     for name in ("data", *parameters.folders):  # the kernel runs in the project's folder
-        if folder := getattr(parameters, name):
-            named[name] = str(Path(folder).expanduser().resolve())
+        if place := getattr(parameters, name):
+            named[name] = str(Path(place).expanduser().resolve())
     try:
         with _shown(chapter, folder):
             papermill.execute_notebook(
