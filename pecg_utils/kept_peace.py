@@ -54,7 +54,8 @@ def _beside(record: dict[str, Any]) -> list[str]:
 
 def _methods(table: pd.DataFrame, kind: str, draw: Draw) -> list[str]:
     trials = int(table["trials"].max())
-    shown = peace_words.compared(table).reset_index(names="method")
+    area = table[table["metric"] == "auroc"]
+    shown = peace_words.compared(area).reset_index(names="method")
     return [
         f"Every method with no child taught, with few and with all, {{tag}}`{kind}`, "
         f"{trials} {'training' if trials == 1 else 'trainings'} each:",
@@ -140,6 +141,7 @@ def _real(record: dict[str, Any], held: Tables, draw: Draw) -> list[str]:
             f"Children case by case, {{tag}}`{given['kind']}`, {given['recordings']:,} recordings "
             "in the data; how many of the labels that their files state models of adults find:",
             markdown(cases.rename(columns={"name": "model, and its adults"})),
+            markdown(held["children"].rename(columns={"name": "recording"})),
         ]
     if (sites := held.get("hospitals")) is not None:
         source = next(d for d in record["beside"] if d["dataset"] == "challenge")
