@@ -12,7 +12,6 @@ Records = list[dict[str, Any]]
 _ENDS = ("window", "patient")
 _SITES = ("sites, auroc", "sites, challenge_score")  # tables of a record
 _RANDOM, _OTHERS = "at random", "patients apart"  # rows of the table "same windows"
-_CONTROLS = ("random", "shuffled", "one-hot")  # in place of PEACE's texts
 _NOTHING = "No record is kept yet."
 
 
@@ -178,7 +177,7 @@ def _adults(record: dict[str, Any]) -> str:
 
 def _other_texts(table: pd.DataFrame) -> str:
     """What other vectors do in the place of PEACE's texts."""
-    others = table[table["name"].isin(_CONTROLS)]
+    others = table[table["name"].isin(peace_words.WITHOUT_MEANING)]
     others = others.astype(dict.fromkeys(("gain", "gain_low", "gain_high"), float))
     told = [
         f"*{row.name}* {peace_words.mode(row.mode)} "

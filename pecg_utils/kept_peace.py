@@ -16,6 +16,7 @@ from pecg_utils import (
 )
 from pecg_utils.data.domains import ADULTS
 from pecg_utils.markdown import table as markdown
+from pecg_utils.metrics import AUROC
 from pecg_utils.subgroups import EVERYWHERE
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def parts(record: dict[str, Any], held: Tables, draw: Draw) -> list[str]:
     kind = record["data"][-1]["kind"]  # of what models are trained on
     return [
         *_beside(record),
-        *_methods(held["transfer"], kind, draw),
+        *_methods(held, kind, draw),
         *_controls(held, kind, draw),
         *_children(held, kind, draw),
         *_real(record, held, draw),
@@ -52,10 +53,10 @@ def _beside(record: dict[str, Any]) -> list[str]:
     return [f"Beside it: {'; '.join(listed)}."] if listed else []
 
 
-def _methods(table: pd.DataFrame, kind: str, draw: Draw) -> list[str]:
+def _methods(held: Tables, kind: str, draw: Draw) -> list[str]:
+    table, labelled = held["transfer"], held["per label"]
     trials = int(table["trials"].max())
-    area = table[table["metric"] == "auroc"]
-    shown = peace_words.compared(area).reset_index(names="method")
+    shown = peace_words.compared(table[table["metric"] == AUROC]).reset_index(names="method")
     return [
         f"Every method with no child taught, with few and with all, {{tag}}`{kind}`, "
         f"{trials} {'training' if trials == 1 else 'trainings'} each:",
@@ -65,6 +66,13 @@ def _methods(table: pd.DataFrame, kind: str, draw: Draw) -> list[str]:
             lambda: transfer_plots.shots(table),
         ),
         markdown(shown),
+        _said(transfer_words.gained(table, kind)),
+        "PEACE label by label, from the first training of each mode:",
+        draw(
+            "-labels",
+            "AUROC of each label in each mode with intervals and the number of tested positives",
+            lambda: transfer_plots.per_label(labelled),
+        ),
     ]
 
 
@@ -115,7 +123,7 @@ def _children(held: Tables, kind: str, draw: Draw) -> list[str]:
             draw(
                 "-pressed",
                 "Macro AUROC of children's recordings, cut and pressed, by model",
-                lambda: plots.forest(pressed, ("auroc",)),
+                lambda: plots.forest(pressed, (AUROC,)),
             ),
             _said(transfer_words.pressed(pressed, kind)),
         ]
@@ -136,12 +144,18 @@ def _real(record: dict[str, Any], held: Tables, draw: Draw) -> list[str]:
     """Children case by case, and hospitals left out."""
     found = []
     if (cases := held.get("cases")) is not None:
-        given = record["data"][0]
+        given, taught = record["data"][0], record["data"][-1]["kind"]
+        if cases["name"].str.contains("PTB-XL").any():  # models of the given adults
+            taught = next(
+                d["kind"]
+                for d in record["beside"]
+                if d["dataset"] == "ptbxl" and d["kind"] != "twin"
+            )
         found += [
-            f"Children case by case, {{tag}}`{given['kind']}`, {given['recordings']:,} recordings "
-            "in the data; how many of the labels that their files state models of adults find:",
-            markdown(cases.rename(columns={"name": "model, and its adults"})),
-            markdown(held["children"].rename(columns={"name": "recording"})),
+            "Children case by case: how many of the labels that their files state models of "
+            "adults find.",
+            _said(transfer_words.cases(given["kind"], taught, cases["labels"].nunique() == 1)),
+            markdown(cases.rename(columns={"name": "model"})),
         ]
     if (sites := held.get("hospitals")) is not None:
         source = next(d for d in record["beside"] if d["dataset"] == "challenge")

@@ -32,6 +32,7 @@ MODES = ["0", "10", "all"]  # of the smoke profile
 SCORED = ["value", "low", "high"]
 COMPARED = [*SCORED, "gain", "gain_low", "gain_high", "least", "most"]
 TABLES = {
+    "labels": ["adults", "children", "taught", "tested"],
     "by age": ["recordings", "patients", "rate", "axis", "r_v1", "s_v1", "t_v1"],
     "transfer": [*COMPARED, "recordings"],
     "per label": [*SCORED, "positives", "adults"],
@@ -39,7 +40,7 @@ TABLES = {
     "ablation": COMPARED,
     "tokens": SCORED,
     "controls": COMPARED,
-    "pressed": SCORED,
+    "pressed": [*SCORED, "gain", "gain_low", "gain_high"],
     "healthy": ["children", "share", "rate"],
     "cases": ["labels", "stated", "found", "called beside", "by chance"],
     "hospitals": SCORED,
