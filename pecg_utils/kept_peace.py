@@ -54,10 +54,10 @@ def _beside(record: dict[str, Any]) -> list[str]:
 
 
 def _methods(held: Tables, kind: str, draw: Draw) -> list[str]:
-    table, labelled = held["transfer"], held["per label"]
+    table = held["transfer"]
     trials = int(table["trials"].max())
     shown = peace_words.compared(table[table["metric"] == AUROC]).reset_index(names="method")
-    return [
+    found = [
         f"Every method with no child taught, with few and with all, {{tag}}`{kind}`, "
         f"{trials} {'training' if trials == 1 else 'trainings'} each:",
         draw(
@@ -67,13 +67,17 @@ def _methods(held: Tables, kind: str, draw: Draw) -> list[str]:
         ),
         markdown(shown),
         _said(transfer_words.gained(table, kind)),
-        "PEACE label by label, from the first training of each mode:",
-        draw(
-            "-labels",
-            "AUROC of each label in each mode with intervals and the number of tested positives",
-            lambda: transfer_plots.per_label(labelled),
-        ),
     ]
+    if (labelled := held.get("per label")) is not None:
+        found += [
+            "PEACE label by label, from the first training of each mode:",
+            draw(
+                "-labels",
+                "AUROC of each label in each mode with intervals and how many positives were tested",
+                lambda: transfer_plots.per_label(labelled),
+            ),
+        ]
+    return found
 
 
 def _controls(held: Tables, kind: str, draw: Draw) -> list[str]:
@@ -157,6 +161,8 @@ def _real(record: dict[str, Any], held: Tables, draw: Draw) -> list[str]:
             _said(transfer_words.cases(given["kind"], taught, cases["labels"].nunique() == 1)),
             markdown(cases.rename(columns={"name": "model"})),
         ]
+    if (listed := held.get("children")) is not None:
+        found.append(markdown(listed.rename(columns={"name": "recording"})))
     if (sites := held.get("hospitals")) is not None:
         source = next(d for d in record["beside"] if d["dataset"] == "challenge")
         found.append(_said(transfer_words.hospitals(sites, source["kind"])))

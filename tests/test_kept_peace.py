@@ -17,7 +17,7 @@ from pecg_utils.transfers import Transfer
 HERE = Protocol("peace", TWELVE_LEADS, "shared labels", "domain", transfer=Transfer())
 METHODS, MODES = ("fine-tuning", "CLIP", "PEACE"), ("0", "10", "all")
 PICTURES = (
-    *("-shots", "-ablation", "-tokens", "-controls", "-pressed", "-healthy"),
+    *("-shots", "-labels", "-ablation", "-tokens", "-controls", "-pressed", "-healthy"),
     *("-hospitals-plain", "-hospitals-peace"),
 )
 
@@ -69,6 +69,17 @@ def held(**changed):
     left_out = compared(["complete", "no text"], MODES)
     found = {
         "transfer": compared(METHODS, MODES, ("auroc", "average_precision")),
+        "per label": pd.DataFrame(
+            [
+                (label, label.lower(), mode, value, 12, 40)
+                for label, value in (("STACH", 0.8), ("LVH", 0.6))
+                for mode in MODES
+            ],
+            columns=["label", "words", "mode", "value", "positives", "adults"],
+        ).assign(low=0.5, high=0.9),
+        "children": pd.DataFrame(
+            {"name": ["P1_E01"], "age": ["3.5 years"], "sex": ["male"], "the file": ["Normal ECG"]}
+        ),
         "ablation": left_out.assign(
             claimed=np.where(left_out["name"] == "complete", np.nan, -0.0123)
         ),
@@ -133,7 +144,7 @@ def drawn(tmp_path_factory):
             real = getattr(module, name)
             patch.setattr(module, name, lambda *given: found.append((name, *given)) or real(*given))
 
-        for name in ("shots", "ablation", "leak", "controls", "flagged"):
+        for name in ("shots", "per_label", "ablation", "leak", "controls", "flagged"):
             watched(kept_peace.transfer_plots, name)
         watched(kept_peace.plots, "forest")
         watched(kept_peace.challenge_plots, "paired")
@@ -158,6 +169,7 @@ def test_each_picture_is_drawn_of_its_own_table(drawn):
     plain = hospitals["protocol"].str.startswith("plain")
     expected = [
         ("shots", of["transfer"]),
+        ("per_label", of["per label"]),
         ("ablation", of["ablation"]),
         ("leak", tokens[tokens["tested"] == "adults"]),
         ("controls", of["controls"]),
@@ -195,7 +207,9 @@ def test_every_number_is_tagged_with_what_it_was_measured_on(drawn):
 
 def test_the_methods_and_the_cases_are_tables(drawn):
     text, *_ = drawn
-    methods, cases, trials = tables(text)
+    methods, cases, children, trials = tables(text)
+    said = [cell.strip() for cell in children[2]]
+    assert said == ["P1_E01", "3.5 years", "male", "Normal ECG"]
     assert [row[0].strip() for row in methods[2:]] == list(METHODS)
     assert methods[4][1].strip() == "0.620 (0.590 to 0.660), trainings 0.61 to 0.62"
     assert [len(methods[0]), len(trials)] == [1 + len(MODES), 2 + 3]
