@@ -73,7 +73,7 @@ def _methods(held: Tables, kind: str, draw: Draw) -> list[str]:
             "PEACE label by label, from the first training of each mode:",
             draw(
                 "-labels",
-                "AUROC of each label in each mode with intervals and how many positives were tested",
+                "AUROC of each label in each mode, and how many carriers were tested",
                 lambda: transfer_plots.per_label(labelled),
             ),
         ]
