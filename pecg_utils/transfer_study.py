@@ -62,15 +62,26 @@ class Gathered:
 
 
 def gather(run: Run) -> Gathered:
-    """Adults and children of a run: both twins, or both real."""
-    p = run.parameters
-    source = run.further("adults") if run.training.kind != "twin" else None
-    if source is None:
-        if run.training.kind != "twin":
+    """Adults and children of a run: both twins, or both real.
+
+    Raises PecgError where the adults that are needed were not given, where those that were given
+    could be used for nothing, and where too few labels are left.
+    """
+    p, twin = run.parameters, run.training.kind == "twin"
+    source = run.further("adults")
+    if source is None and not twin:
+        raise PecgError(
+            "Real children were given, enough to train on, and no adults: give the folder of "
+            "PTB-XL as the parameter adults."
+        )
+    if source is not None and (source.kind == "twin") != twin:
+        if not twin or (run.given is run.training and run.further("hospitals") is None):
             raise PecgError(
-                "Real children were given, enough to train on, and no adults: give the folder of "
-                "PTB-XL as the parameter adults."
+                f"The adults' folder holds {_kind(source)} and the children's {_kind(run.given)}: "
+                "give both as real recordings or both as twins, the children as data."
             )
+        source = None  # real adults, whom the few real children or the hospitals are read with
+    if source is None:
         source = run.beside("ptbxl", p.patients, **ADULTS)
     adults = label_map.shared(source.only(domains.adults_alone(source.table)))
     young = of_children(run.training)
@@ -94,6 +105,10 @@ def gather(run: Run) -> Gathered:
         int(young.table["age_days"].isna().sum()),
     )
     return Gathered(windows, adults, young, names, counts, unaged)
+
+
+def _kind(dataset: Dataset) -> str:
+    return "a twin" if dataset.kind == "twin" else "real recordings"
 
 
 def _counted(joined: Windows, seed: int, words: pd.Series) -> pd.DataFrame:

@@ -187,7 +187,9 @@ def test_each_number_is_a_seed_and_a_draw():
     few = [(10, 0, 0), (10, 1, 1), (10, 2, 2)]
     none, every = ([(shots, 0, number) for number in range(3)] for shots in (0, None))
     assert drawn == [*none, *few, *every]
-    assert {(p.transfer.method, p.transfer.steps) for p in run.plan} == {("MMD", 150)}
+    assert {(p.transfer.method, p.transfer.steps) for p in run.plan} == {
+        ("MMD", run.parameters.steps)
+    }
     assert {p.changes for p in run.plan} == {(("depth", 2),)}
 
 
@@ -255,11 +257,12 @@ class Gathering:
 
     def __init__(self, adults, children, least=5, given=False):
         self.parameters = SimpleNamespace(patients=60, least=least, seed=0)
-        self.training, self.adults, self.given = children, adults, given
+        self.training = self.given = children
+        self.adults, self.has = adults, given
 
     def further(self, parameter):
-        assert parameter == "adults"
-        return self.adults if self.given else None
+        assert parameter in ("adults", "hospitals")
+        return self.adults if self.has and parameter == "adults" else None
 
     def beside(self, name, size, **how):
         assert (name, size, how) == ("ptbxl", 60, {"task": "all", "fs": 100.0})
@@ -321,6 +324,10 @@ def test_adults_and_children_are_both_twins_or_both_real():
         transfer_study.gather(Gathering(dataset("ptbxl", ADULTS), real))
     grown = dataset("ptbxl", ADULTS, kind="subset")
     assert transfer_study.gather(Gathering(grown, real, given=True)).adults.kind == "subset"
+    twins = dataset("zzu", CHILDREN)
+    for adults, children in ((grown, twins), (dataset("ptbxl", ADULTS), real)):
+        with pytest.raises(PecgError, match="both as real recordings or both as twins"):
+            transfer_study.gather(Gathering(adults, children, given=True))
     ageless = dataset("ptbxl", ADULTS, ages=lambda days: days * np.nan)
     with pytest.raises(PecgError, match="None of the 50 recordings is of an adult: 50 state no"):
         transfer_study.gather(Gathering(ageless, dataset("zzu", CHILDREN)))
