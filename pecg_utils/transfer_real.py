@@ -30,6 +30,7 @@ _SHOWN = 19  # children at most
 _PTBXL = "ptb-xl"  # the part of the Challenge that PTB-XL itself stands for
 LEFT_OUT, POOLED = "hospital left out", "hospitals pooled"
 OF_PLAIN = (f"plain, {POOLED}", f"plain, {LEFT_OUT}")
+LONGER = 2  # times the steps of training on children, at the least: few adults, many epochs
 ALONE, TOGETHER = "PTB-XL", "PTB-XL and the Challenge"
 
 
@@ -84,7 +85,8 @@ def cases(run: Run, both: Gathered, trials: Trials) -> Cases:
         wanted = _wanted(run, of, adults, children, hospitals)
         windows = domains.of_labels(domains.join(adults, children), wanted)
         for method, words in ((PEACE, PEACE), ("plain", "plain")):
-            plan = replace(protocol(Transfer(method)), cohort=of)
+            how = Transfer(method, steps=LONGER * run.parameters.steps)
+            plan = replace(protocol(how), cohort=of)
             outcome = run.trials(windows, [plan], of=source)[0]
             readings[f"{words}, {of}"] = outcome
             called[f"{words}, {of}"] = _called(outcome, windows, outcome)
@@ -229,7 +231,7 @@ def sites(run: Run) -> Sites:
     outcomes = {}
     for method in ("plain", PEACE):
         for words, one in zip((POOLED, LEFT_OUT), plan, strict=True):
-            one = replace(one, transfer=Transfer(method))
+            one = replace(one, transfer=Transfer(method, steps=LONGER * p.steps))
             outcomes[f"{method}, {words}"] = run.trials(windows, [one], of=dataset)[0]
     names = {pair.code: pair.words for pair in label_map.pairs()}
     return Sites(dataset, windows, [names[label] for label in wanted], outcomes)

@@ -87,7 +87,7 @@ def pressed(table: pd.DataFrame, kind: str) -> "Markdown":
             f"{verdict}"
         )
     return markdown(
-        f"On {{tag}}`{kind}`, from recordings cut to recordings pressed: {'; '.join(said)}. The "
+        f"On *{kind}*, from recordings cut to recordings pressed: {'; '.join(said)}. The "
         "recordings, the models and the labels are the same."
     )
 
@@ -112,7 +112,7 @@ def flagged(table: pd.DataFrame) -> "Markdown":
     named = [f"{row.words} in {row.share:.0%}" for row in above.head(3).itertuples()]
     return markdown(
         f"Of {len(everyone)} labels {len(above)} are called in more than {rate:.0%} of the healthy "
-        f"children: {', '.join(named)}{', and others less often' if len(above) > 3 else ''}."
+        f"children: {', '.join(named)}{f', and {len(above) - 3} more' if len(above) > 3 else ''}."
     )
 
 
@@ -128,7 +128,7 @@ def hospitals(table: pd.DataFrame, kind: str) -> "Markdown":
     count = int(together["recordings"].iloc[0])
     return markdown(
         f"On the {count:,} recordings of {sites} {'hospital' if sites == 1 else 'hospitals'} that "
-        f"all of them tested, {{tag}}`{kind}`, the macro AUROC within a hospital is: "
+        f"all of them tested, *{kind}*, the macro AUROC within a hospital is: "
         f"{'; '.join(said)}."
     )
 
@@ -138,9 +138,7 @@ def cases(children: str, adults: str, alike: bool) -> "Markdown":
 
     alike: whether all readings are of the same labels.
     """
-    said = (
-        f"The children are of the {{tag}}`{children}`, the models' adults of the {{tag}}`{adults}`."
-    )
+    said = f"The children are of the *{children}*, the models' adults of the *{adults}*."
     if not alike:
         said += (
             " Models that learned from the Challenge's adults too know other labels, as it has no "
@@ -165,5 +163,5 @@ def gained(table: pd.DataFrame, kind: str) -> "Markdown":
     ]
     listed = f": {'; '.join(said)}" if said else ""
     count = f"{len(said) or 'none'} of {len(area)} differences to {first}"
-    verb = "leaves" if len(said) == 1 else "leave"
-    return markdown(f"On {{tag}}`{kind}`, in macro AUROC, {count} {verb} 0 out{listed}.")
+    verb = "leave" if len(said) > 1 else "leaves"
+    return markdown(f"On *{kind}*, in macro AUROC, {count} {verb} 0 out{listed}.")

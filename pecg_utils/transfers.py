@@ -27,7 +27,7 @@ class Transfer:
     frozen: only the outputs learn from children. terms: of PEACE's loss, by alignment.ABLATION.
     texts: one of TEXTS, in the place of the labels' descriptors. form: "adult" or "child", of the
     descriptors. tokens: whose axis tokens a record is shown in training, one of TOKENS. steps: of
-    training on children, at the least. tested: domains.ADULTS or CHILDREN.
+    training, at the least. tested: domains.ADULTS or CHILDREN.
     """
 
     method: str = "PEACE"
@@ -88,14 +88,15 @@ class Transfer:
     def training(self, training: Any, taught: int) -> Any:
         """train.Training for this one, of so many `taught` recordings.
 
-        Children are taught for a number of steps and not of epochs, so that few are not taught
-        less, and the last epoch is kept: nothing is chosen by children who are not in the support
-        set. The rate is that of the training with adults, whatever is begun with.
+        Both are taught for a number of steps at the least, so that few are not taught less. The
+        epochs of adults are those of `training`, or more where these are too few steps. Of children
+        the last epoch is kept: nothing is chosen by those who are not in the support set. The rate
+        is the same, whatever is begun with.
         """
-        if self.shots == 0:
-            return training
         batches = math.ceil(taught / training.batch)
         if batches > 1 and taught % training.batch == 1:
             batches -= 1  # train.fit passes over a batch of one
-        epochs = max(3, math.ceil(self.steps / batches))
-        return replace(training, epochs=epochs, last=True)
+        enough = math.ceil(self.steps / batches)
+        if self.shots == 0:
+            return replace(training, epochs=max(training.epochs, enough))
+        return replace(training, epochs=max(3, enough), last=True)

@@ -30,7 +30,7 @@ class Peace(Chapter):
         AfterValidator(different),
         Field(min_length=1, description="positives a label of the support sets"),
     ]
-    steps: Annotated[int, Field(ge=3, le=100_000, description="of training on children, at least")]
+    steps: Annotated[int, Field(ge=3, le=100_000, description="of a training, at the least")]
     terms: Annotated[
         list[Literal["no text", "w/o LSBC", "w/o CAF", "single text"]],
         AfterValidator(different),
