@@ -162,6 +162,6 @@ def gained(table: pd.DataFrame, kind: str) -> "Markdown":
         for row in clear.itertuples(index=False)
     ]
     listed = f": {'; '.join(said)}" if said else ""
-    count = f"{len(said) or 'none'} of {len(area)} differences to {first}"
+    count = f"{len(said) or 'none'} of {len(area)} difference{'s' * (len(area) > 1)} to {first}"
     verb = "leave" if len(said) > 1 else "leaves"
     return markdown(f"On *{kind}*, in macro AUROC, {count} {verb} 0 out{listed}.")

@@ -194,10 +194,10 @@ def test_every_number_is_tagged_with_what_it_was_measured_on(drawn):
         "taught with the tokens in the path, 0.500 (0.480 to 0.530) from the ECG alone, 0.600",
         "On the *twin*, macro AUROC with other texts in their place",
         "Healthy children, {tag}`twin`, whom PEACE",
-        "On {tag}`twin`, in macro AUROC, none of 6 differences to fine-tuning leave 0 out.",
-        "On {tag}`twin`, from recordings cut to recordings pressed: PEACE from 0.600 to 0.610",
-        "The children are of the {tag}`subset`, the models' adults of the {tag}`subset`. Models ",
-        "On the 1,489 recordings of 1 hospital that all of them tested, {tag}`subset`",
+        "On *twin*, in macro AUROC, none of 6 differences to fine-tuning leaves 0 out.",
+        "On *twin*, from recordings cut to recordings pressed: PEACE from 0.600 to 0.610",
+        "The children are of the *subset*, the models' adults of the *subset*. Models ",
+        "On the 1,489 recordings of 1 hospital that all of them tested, *subset*",
         "PEACE, hospital left out 0.750 (0.700 to 0.800)",
     ):
         assert words in text
@@ -253,7 +253,7 @@ def test_models_of_the_twin_that_read_real_children_are_the_twins():
     whole = held()
     own = whole["cases"].assign(name=["PEACE", "plain"], labels=9)
     text = parts(carried(held(cases=own)))
-    said = "The children are of the {tag}`subset`, the models' adults of the {tag}`twin`.\n"
+    said = "The children are of the *subset*, the models' adults of the *twin*.\n"
     assert said in text
 
 

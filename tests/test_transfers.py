@@ -106,7 +106,9 @@ def test_by_domain_a_protocol_divides_as_its_transfer_says():
 
 
 def test_adults_are_taught_as_the_chapter_says():
-    assert Transfer(steps=1).training(TRAINING, 30) is TRAINING
+    assert Transfer(steps=1).training(TRAINING, 30) == TRAINING
+    longer = Transfer(steps=100).training(TRAINING, 30)  # two batches an epoch
+    assert (longer.epochs, longer.last) == (50, False)
 
 
 class Counted:
