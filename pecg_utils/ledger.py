@@ -346,14 +346,14 @@ def _written(outcome: Outcome) -> dict[str, Any]:
 
 def _finite(value: Any) -> Any:
     """`value` with None for every number that JSON cannot write, NaN and the infinities, and
-    numbers with eight digits, which is more than any of them is worth."""
+    numbers with six digits, which is more than any of them is worth."""
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     if not isinstance(value, float):
         return value
-    return float(f"{value:.8g}") if math.isfinite(value) else None
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -24,16 +24,16 @@ def adults(trials: Trials, both: Gathered) -> Outcome:
 
 
 def leak(told: Trials, both: Gathered, resamples: int = 1000) -> pd.DataFrame:
-    """As transfer_asked.leak has it, of the first training of each way, asked of adults that it
-    was not taught, and of children: with the column `tested`, domains.ADULTS or CHILDREN."""
-    first = {name: outcomes[0] for (name, _), outcomes in told.items()}
-    one = next(iter(first.values()))
-    asked_of = {
-        domains.ADULTS: transfer_asked.other_adults(one, both.windows, "train", "validation"),
-        domains.CHILDREN: one.folds[0].sides["test"],
-    }
+    """As transfer_asked.leak has it, of models of adults, asked of adults that they were not
+    taught, and of models that were taught all children, asked of other children: with the column
+    `tested`, domains.ADULTS or CHILDREN."""
     found = []
-    for tested, rows in asked_of.items():
+    for tested, mode in ((domains.ADULTS, "0"), (domains.CHILDREN, "all")):
+        first = {name: outcomes[0] for (name, of), outcomes in told.items() if of == mode}
+        one = next(iter(first.values()))
+        rows = one.folds[0].sides["test"]
+        if tested == domains.ADULTS:
+            rows = transfer_asked.other_adults(one, both.windows, "train", "validation")
         asked = transfer_asked.leak(first, both.windows, rows, resamples)
         found.append(asked.assign(tested=tested))
     return pd.concat(found, ignore_index=True)

@@ -239,11 +239,13 @@ def controls(run: Run, both: Gathered, trials: Trials) -> Trials:
 
 
 def tokens(run: Run, both: Gathered) -> Trials:
-    """PEACE with the axis tokens used in each way of TOKENS, without children, each once."""
+    """PEACE with the axis tokens used in each way of TOKENS, without children and with all, once
+    each."""
     found: Trials = {}
     for name, (whose, changes) in TOKENS.items():
-        one = protocol(Transfer(PEACE, tokens=whose, steps=run.parameters.steps), **dict(changes))
-        found[name, "0"] = run.trials(both.windows, [one])
+        for mode, shots in (("0", 0), ("all", None)):
+            how = Transfer(PEACE, shots, tokens=whose, steps=run.parameters.steps)
+            found[name, mode] = run.trials(both.windows, [protocol(how, **dict(changes))])
     return found
 
 

@@ -136,7 +136,7 @@ def test_rows_give_the_scores_back(run, text):
     begun, _ = run
     rows = ledger.rows(json.loads(text)["trials"])
     outcome = next(iter(begun._outcomes.values()))
-    np.testing.assert_allclose(rows["value"], outcome.scores["value"], rtol=1e-7)  # eight digits
+    np.testing.assert_allclose(rows["value"], outcome.scores["value"], rtol=1e-5)  # six digits
     assert set(rows["windows"]) == {len(outcome.about)}
     assert set(rows["name"]) == {PATIENT.name}
 
