@@ -197,22 +197,25 @@ def _other_texts(table: pd.DataFrame) -> str:
 
 
 def _shown_the_answer(table: pd.DataFrame, kind: str) -> str:
-    """What PEACE's axis tokens do to models that are asked of adults."""
-    of_adults = table[table["tested"] == "adults"].set_index(["taught", "seen"])
-    path, own, without, beside = (
-        _measured(of_adults.loc[which])
+    """What PEACE's axis tokens do to models that are asked of adults, and of children."""
+    by = table.set_index(["tested", "taught", "seen"])
+    path, own, without, beside, child, child_without = (
+        _measured(by.loc[which])
         for which in (
-            ("in the path", peace_words.ALONE),
-            ("in the path", peace_words.OWN),
-            ("none", peace_words.ALONE),
-            ("beside", peace_words.ALONE),
+            ("adults", "in the path", peace_words.ALONE),
+            ("adults", "in the path", peace_words.OWN),
+            ("adults", "none", peace_words.ALONE),
+            ("adults", "beside", peace_words.ALONE),
+            ("children", "in the path", peace_words.ALONE),
+            ("children", "none", peace_words.ALONE),
         )
     )
     return (
         f"Asked of adults that it was not taught, {{tag}}`{kind}`, from the ECG alone, a model "
         f"has {path} if its axis tokens were in the path to the answer, {beside} if they were "
         f"beside it, and {without} if there were none; shown a recording's own tokens, which are "
-        f"made of the answer, the first has {own}"
+        f"made of the answer, the first has {own}. Where all children are taught too, others are "
+        f"read with {child} if tokens were in the path and with {child_without} if there were none"
     )
 
 

@@ -14,7 +14,7 @@ from pecg_utils import (
     transfer_words,
     words,
 )
-from pecg_utils.data.domains import ADULTS
+from pecg_utils.data.domains import DOMAINS
 from pecg_utils.markdown import table as markdown
 from pecg_utils.metrics import AUROC
 from pecg_utils.subgroups import EVERYWHERE
@@ -94,7 +94,7 @@ def _controls(held: Tables, kind: str, draw: Draw) -> list[str]:
             _said(peace_words.ablation(left_out, kind)),
         ]
     if (told := held.get("tokens")) is not None:
-        of_adults = told[told["tested"] == ADULTS]
+        of_adults, of_children = (told[told["tested"] == of] for of in DOMAINS)
         found += [
             "What the axis tokens, made of the answer, tell of adults that no model was taught, "
             f"{{tag}}`{kind}`:",
@@ -104,6 +104,14 @@ def _controls(held: Tables, kind: str, draw: Draw) -> list[str]:
                 lambda: transfer_plots.leak(of_adults),
             ),
             _said(peace_words.leak(of_adults)),
+            "The same where all children of the training side are taught too, asked of other "
+            f"children, {{tag}}`{kind}`:",
+            draw(
+                "-tokens-children",
+                "Macro AUROC on children by the tokens in training and what is seen at the test",
+                lambda: transfer_plots.leak(of_children),
+            ),
+            _said(peace_words.leak(of_children)),
         ]
     if (controlled := held.get("controls")) is not None:
         found += [

@@ -177,7 +177,16 @@ def test_what_the_record_holds_makes_the_finding_and_the_kept_page(record, tmp_p
         part for part in shown.split("{tag}`")[1:] if part.startswith("twin`")
     }
     pictures = {path.name.removeprefix(f"peace-{record['key']}") for path in tmp_path.iterdir()}
-    wanted = ("shots", "labels", "ablation", "tokens", "controls", "pressed", "healthy")
+    wanted = (
+        "shots",
+        "labels",
+        "ablation",
+        "tokens",
+        "tokens-children",
+        "controls",
+        "pressed",
+        "healthy",
+    )
     both = ("hospitals-plain", "hospitals-peace")
     assert pictures == {f"-{name}.svg" for name in (*wanted, *both)}
 

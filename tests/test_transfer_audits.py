@@ -41,8 +41,9 @@ def told(tmp_path_factory, both):
     """Models that were shown axis tokens, and one that was not."""
     folder = tmp_path_factory.mktemp("told")
     return {
-        (name, "0"): [tried(folder, both.windows, tokens=tokens)]
+        (name, mode): [tried(folder, both.windows, tokens=tokens, shots=shots)]
         for name, tokens in (("in the path", "own"), ("none", "none"))
+        for mode, shots in (("0", 0), ("all", None))
     }
 
 
@@ -68,20 +69,23 @@ def test_tokens_are_asked_of_adults_who_were_not_taught_and_of_tested_children(t
     assert table["tested"].tolist() == [ADULTS] * 6 + [CHILDREN] * 6
     assert table["taught"].tolist() == (["in the path"] * 3 + ["none"] * 3) * 2
     assert table["seen"].tolist() == [*SEEN] * 4
-    first = {name: outcomes[0] for (name, _), outcomes in told.items()}
-    one = first["in the path"]
+    of = {
+        mode: {name: outcomes[0] for (name, m), outcomes in told.items() if m == mode}
+        for mode in ("0", "all")
+    }
+    one = of["0"]["in the path"]
     grown = np.flatnonzero(both.windows.table["domain"] == ADULTS)
     taught = {*one.folds[0].sides["train"], *one.folds[0].sides["validation"]}
-    asked_of = {
-        ADULTS: np.array([row for row in grown if row not in taught]),
-        CHILDREN: one.folds[0].sides["test"],
-    }
-    assert 0 < len(asked_of[ADULTS]) < len(grown)
-    for tested, rows in asked_of.items():
+    others = np.array([row for row in grown if row not in taught])
+    assert 0 < len(others) < len(grown)
+    for tested, mode, rows in (
+        (ADULTS, "0", others),
+        (CHILDREN, "all", one.folds[0].sides["test"]),
+    ):
         part = table[table["tested"] == tested].drop(columns="tested").reset_index(drop=True)
-        pd.testing.assert_frame_equal(part, transfer_asked.leak(first, both.windows, rows, 30))
+        pd.testing.assert_frame_equal(part, transfer_asked.leak(of[mode], both.windows, rows, 30))
     value = table.set_index(["tested", "taught", "seen"])["value"]
-    for name, outcome in first.items():
+    for name, outcome in of["all"].items():
         assert value[CHILDREN, name, SEEN[0]] == pytest.approx(outcome.value("auroc")["value"])
 
 
@@ -94,7 +98,10 @@ def test_the_first_training_of_each_way_is_asked(told, both, monkeypatch):
     )
     several = {name: [outcomes[0], None, None] for name, outcomes in told.items()}
     transfer_audits.leak(several, both)
-    assert given == [{name: outcomes[0] for (name, _), outcomes in told.items()}] * 2
+    assert given == [
+        {name: outcomes[0] for (name, m), outcomes in told.items() if m == mode}
+        for mode in ("0", "all")
+    ]
 
 
 def whole_recordings():

@@ -199,8 +199,8 @@ def test_every_training_of_the_chapter_has_a_name_of_its_own(profile):
     for study in (transfer_study.ablation, transfer_study.controls):
         study(run, both, trials)
     assert len({p.name for p in run.plan}) == len(set(run.plan)) == len(run.plan)
-    transfer_study.tokens(run, both)  # begins with one that is there
-    assert len({p.name for p in run.plan}) == len(set(run.plan)) == len(run.plan) - 1
+    transfer_study.tokens(run, both)  # begins with two that are there
+    assert len({p.name for p in run.plan}) == len(set(run.plan)) == len(run.plan) - 2
 
 
 def test_every_method_is_carried_out_where_it_makes_sense():
@@ -230,10 +230,11 @@ def test_what_is_left_out_is_compared_with_what_was_carried_out_already():
     assert {p.transfer.texts for p in run.plan} == set(TEXTS) - {"real"}
     run.plan.clear()
     told = transfer_study.tokens(run, both)
-    assert list(told) == [(name, "0") for name in TOKENS]
-    first, *_ = (p for p in planned("study")[0].plan if p.transfer.method == PEACE)
-    assert run.plan[0] == first  # which was carried out before
-    assert [(p.transfer.tokens, p.changes) for p in run.plan] == [
+    assert list(told) == [(name, mode) for name in TOKENS for mode in ("0", "all")]
+    before = [p for p in planned("study")[0].plan if p.transfer.method == PEACE]
+    assert all(p in before for p in run.plan[:2])  # which was carried out before
+    assert [p.transfer.shots for p in run.plan] == [0, None] * 4
+    assert [(p.transfer.tokens, p.changes) for p in run.plan[::2]] == [
         ("own", ()),
         ("own", (("axes", "beside"),)),
         ("shuffled", ()),
