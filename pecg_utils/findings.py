@@ -151,15 +151,17 @@ def peace(records: Records) -> str:
             for method in ("PEACE", "fine-tuning")
         )
         trials = int(areas.loc[("PEACE", "0"), "trials"])
-        lines.append(
+        lines += [
             f"- {cards.name(children['dataset'])}, {{tag}}`{kind}`, {children['patients']:,} "
             f"children, and adults of PTB-XL, {{tag}}`{_adults(record)}`, "
-            f"{trials} {'training' if trials == 1 else 'trainings'} a method: macro AUROC of PEACE "
-            f"is {none} without a child and {all_} with all of them; that of fine-tuning is "
-            f"{tuned} and {tuned_all}. {_other_texts(held['controls'])} "
-            f"{_shown_the_answer(held['tokens'], _adults(record))}"
-            f"{_of_hospitals(record, held)} (record `{record['key']}`)."
-        )
+            f"{trials} {'training' if trials == 1 else 'trainings'} a method (record "
+            f"`{record['key']}`):",
+            f"  - {_other_texts(held['controls'])}",
+            f"  - {_shown_the_answer(held['tokens'], _adults(record))}",
+            f"  - Macro AUROC of PEACE is {none} without a child and {all_} with all of them; that "
+            f"of fine-tuning is {tuned} and {tuned_all}.",
+            *_of_hospitals(record, held),
+        ]
     return "\n".join(lines or [_NOTHING]) + "\n"
 
 
@@ -215,22 +217,23 @@ def _shown_the_answer(table: pd.DataFrame, kind: str) -> str:
         f"has {path} if its axis tokens were in the path to the answer, {beside} if they were "
         f"beside it, and {without} if there were none; shown a recording's own tokens, which are "
         f"made of the answer, the first has {own}. Where all children are taught too, others are "
-        f"read with {child} if tokens were in the path and with {child_without} if there were none"
+        f"read with {child} if tokens were in the path and with {child_without} if there were none."
     )
 
 
-def _of_hospitals(record: dict[str, Any], held: dict[str, pd.DataFrame]) -> str:
+def _of_hospitals(record: dict[str, Any], held: dict[str, pd.DataFrame]) -> list[str]:
     """Hospitals left out and pooled, where a record has them."""
     if "hospitals" not in held:
-        return ""
+        return []
     kind = next(d["kind"] for d in record["beside"] if d["dataset"] == "challenge")
     together = held["hospitals"].query("site == @EVERYWHERE")
     listed = "; ".join(f"{row['protocol']} {_measured(row)}" for _, row in together.iterrows())
     sites = held["hospitals"]["site"].nunique() - 1
-    return (
-        f". Of {together['recordings'].iloc[0]:,} adults of {sites} "
-        f"{'hospital' if sites == 1 else 'hospitals'}, {{tag}}`{kind}`, within a hospital: {listed}"
-    )
+    return [
+        f"  - Of {together['recordings'].iloc[0]:,} adults of {sites} "
+        f"{'hospital' if sites == 1 else 'hospitals'}, {{tag}}`{kind}`, within a hospital: "
+        f"{listed}."
+    ]
 
 
 FRAGMENTS: dict[str, Callable[[Records], str]] = {

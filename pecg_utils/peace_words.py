@@ -190,14 +190,14 @@ def leak(table: pd.DataFrame) -> "Markdown":
             if row is not None
         ]
         how = _TAUGHT.get(taught, taught)
-        listed.append(f"taught {how}, {', '.join(values)}")
+        listed.append(f"- taught {how}: {', '.join(values)}")
         if alone is None:
             continue
         if own is not None and own.low > alone.high:
             read.append(how)
         if others is not None and others.high < alone.low:
             misled.append(how)
-    said = [f"Macro AUROC by what is seen at test: {'; '.join(listed)}."]
+    said = []
     told = [f"its own tokens help the model taught {' or '.join(read)}"] if read else []
     if misled:
         told.append(f"another's mislead the one taught {' or '.join(misled)}")
@@ -217,7 +217,8 @@ def leak(table: pd.DataFrame) -> "Markdown":
                 f"without; {_meet(row, plain)}."
             )
             break
-    return markdown(" ".join(said))
+    bullets = "\n".join(listed)
+    return markdown(f"{' '.join(said)} Macro AUROC by what is seen at test:\n\n{bullets}")
 
 
 def controls(table: pd.DataFrame, kind: str) -> "Markdown":

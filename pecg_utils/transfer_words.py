@@ -7,18 +7,20 @@ import pandas as pd
 
 from pecg_utils import peace_words
 from pecg_utils.claims import interval
-from pecg_utils.markdown import table as markdown_table
 from pecg_utils.trial import Outcome
 from pecg_utils.words import markdown
 
 if TYPE_CHECKING:
-    from IPython.display import Markdown
+    from IPython.display import HTML, Markdown
 
 
-def whole(table: pd.DataFrame) -> "Markdown":
+def whole(table: pd.DataFrame) -> "HTML":
     """A table of words with every row and no cell cut short."""
-    named = table.rename_axis(table.index.name or " ")
-    return markdown(markdown_table(named.reset_index()))
+    from IPython.display import HTML
+
+    with pd.option_context("display.max_colwidth", None):
+        written = table.rename_axis(None).to_html(max_rows=None, border=0, justify="left")
+    return HTML(written)  # type: ignore[no-untyped-call]
 
 
 def counts(table: pd.DataFrame) -> pd.DataFrame:

@@ -259,18 +259,18 @@ def test_what_the_tokens_tell(as_kept):
     )
     found = said(peace_words.leak(kept(table) if as_kept else table))
     first, second, third = re.split(r"(?<=\.) (?=[A-Z])", found)
-    assert first.startswith(
-        "Macro AUROC by what is seen at test: taught with the tokens in the path, 0.600 (0.570 to "
-        "0.630) from the ECG alone, 0.990 (0.960 to 1.020) with its own tokens in sight, 0.500 "
-        "(0.470 to 0.530) with another's; taught with the tokens beside the path, 0.700"
+    assert third.startswith(
+        "Macro AUROC by what is seen at test:\n\n- taught with the tokens in the path: 0.600 (0.570"
+        " to 0.630) from the ECG alone, 0.990 (0.960 to 1.020) with its own tokens in sight, 0.500 "
+        "(0.470 to 0.530) with another's\n- taught with the tokens beside the path: 0.700"
     )
-    assert "; taught without tokens, 0.720 (0.690 to 0.750) from the ECG alone" in first
-    assert second == (
+    assert "\n- taught without tokens: 0.720 (0.690 to 0.750) from the ECG alone" in third
+    assert first == (
         "By intervals that do not meet, its own tokens help the model taught with the tokens in "
         "the path or with the tokens beside the path, and another's mislead the one taught with "
         "the tokens in the path."
     )
-    assert third == (
+    assert second == (
         "From the ECG alone, which is all that there is of a new patient, the one taught with the "
         "tokens in the path lies 0.120 below the one taught without; the intervals do not meet."
     )
@@ -281,16 +281,16 @@ def test_tokens_that_tell_nothing_and_rows_that_are_not_there():
     found = said(peace_words.leak(table))
     assert "No tokens help or mislead by intervals that do not meet." in found
     assert "taught with shuffled tokens" in found
-    assert found.endswith("path lies 0.010 above the one taught without; the intervals overlap.")
+    assert "path lies 0.010 above the one taught without; the intervals overlap. Macro" in found
     lone = table[(table["seen"] == SEEN[0]) & (table["taught"] != "none")]
     found = said(peace_words.leak(lone.assign(low=None, high=None)))
     assert found == (
-        "Macro AUROC by what is seen at test: taught with the tokens beside the path, 0.710 from "
-        "the ECG alone; taught with shuffled tokens, 0.700 from the ECG alone. "
-        "No tokens help or mislead by intervals that do not meet."
+        "No tokens help or mislead by intervals that do not meet. Macro AUROC by what is seen at "
+        "test:\n\n- taught with the tokens beside the path: 0.710 from the ECG alone\n"
+        "- taught with shuffled tokens: 0.700 from the ECG alone"
     )
     without = peace_words.leak(table.assign(low=None, high=None))
-    assert said(without).endswith("without both intervals this says little.")
+    assert "without both intervals this says little." in said(without)
 
 
 def control(name, mode, gain, half=0.02):
