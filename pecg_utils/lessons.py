@@ -19,6 +19,7 @@ from pecg_utils.data.pairs import PairInputs, Pairs
 from pecg_utils.data.windows import Windows
 from pecg_utils.protocol import Protocol
 
+WEIGHTS = "weights.safetensors"  # of a trial whose weights others go on from
 _RAMP = 1 / 12  # of the epochs, over which the contrastive terms are raised: 5 of 60, *ours*
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
@@ -52,7 +53,7 @@ def lesson(
     if isinstance(prepared, Windows):
         if protocol.transfer is not None:
             return _of_domains(prepared, labels, sides, protocol, sizes, epochs, start, seed)
-        return _of_windows(prepared, labels, sides, protocol, sizes)
+        return _of_windows(prepared, labels, sides, protocol, sizes, start)
     return _of_pairs(prepared, labels, sides, protocol, sizes, epochs)
 
 
@@ -62,6 +63,7 @@ def _of_windows(
     sides: Mapping[str, Rows],
     protocol: Protocol,
     sizes: Mapping[str, Any],
+    start: Path | None,
 ) -> Lesson:
     from pecg_utils import models
 
@@ -79,8 +81,29 @@ def _of_windows(
         n_samples=protocol.piece(windows),
         **sizes,
     )
+    if protocol.start is not None:
+        assert start is not None
+        _go_on(model, start, windows, protocol, sizes)
     kept = {"mean": learned.mean.tolist(), "std": learned.std.tolist()}
     return Lesson(inputs, model, of_heads(model, protocol), kept)
+
+
+def _go_on(
+    model: Any, start: Path, windows: Windows, protocol: Protocol, sizes: Mapping[str, Any]
+) -> None:
+    """Give `model` the weights in the file `start`, but for those of its last layer."""
+    from pecg_utils import weights
+
+    wanted = weights.Wanted(
+        model=protocol.model,
+        sizes=dict(sizes),
+        leads=protocol.leads,
+        fs=windows.settings.fs,
+        classes=None,
+    )
+    weights.begin(model, start, wanted)
+    if protocol.start is not None and protocol.start.head:
+        model.freeze()
 
 
 def _of_domains(

@@ -13,13 +13,33 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pecg_utils.data import domains, splits
+from pecg_utils import transfers
+from pecg_utils.data import domains, small, splits
 from pecg_utils.data.blocks import Blocks
 from pecg_utils.data.pairs import Pairs
 from pecg_utils.data.windows import Windows
 from pecg_utils.transfers import Transfer
 
 Flags = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights of another task that a training goes on from, with a new last layer.
+
+    of: what they were taught, in words. folder: of the trial beside this one that holds them. head:
+    nothing but the last layer learns.
+    """
+
+    of: str
+    folder: str
+    head: bool = False
+
+    @property
+    def name(self) -> str:
+        """In words, and which weights of that description."""
+        return f"{'head only' if self.head else 'all weights'} from {self.of} {self.folder[:6]}"
 
 
 @dataclass(frozen=True)
@@ -38,7 +58,11 @@ class Protocol:
     of training, and to nothing else. stretch: s, of a block split. crop: s, of the pieces of a
     window that a model is taught, one drawn at random each time; it is tested on all, half a piece
     apart, and answers with the mean of their probabilities; 0: whole windows. turn: by fold, how
-    many places before the last the tested fold is.
+    many places before the last the tested fold is. start: what the training goes on from, where it
+    does not begin at random. draw: which nested draw the `most` windows are, in which as many are
+    positive, in proportion, as on the training side; None for the plain draw. steps: of training,
+    at the least, after which the last epoch is kept and nothing is chosen; 0 for the run's epochs,
+    the best of which is kept.
     """
 
     model: str
@@ -58,6 +82,9 @@ class Protocol:
     crop: float = 0.0
     turn: int = 0
     transfer: Transfer | None = None
+    start: Start | None = None
+    draw: int | None = None
+    steps: int = 0
 
     @property
     def before(self) -> "Protocol | None":
@@ -75,6 +102,26 @@ class Protocol:
         if (t := self.transfer) is not None and self.split == "domain":
             return [domains.divide(table, labels, t.shots, t.draw, seed, t.tested)]
         return splits.of(table, labels, self.split, seed, self.folds, self.blocks, self.turn)
+
+    def taught(self, rows: Rows, labels: Flags, seed: int) -> Rows:
+        """Which of the windows `rows` of the training side are taught. labels: (N, C) of all."""
+        if not self.most or self.most >= len(rows):
+            return rows
+        if self.draw is None:
+            order: Rows = np.random.default_rng(seed).permutation(len(rows))
+        else:
+            order = small.nested(labels[rows].any(axis=1), [seed, self.draw])
+        return np.sort(rows[order[: self.most]])
+
+    def training(self, training: Any, taught: int) -> Any:
+        """train.Training of this protocol, of so many `taught` windows."""
+        again = replace(training, seed=training.seed + self.repeat)
+        if self.transfer is not None:
+            return self.transfer.training(again, taught)
+        if self.steps:
+            enough = transfers.epochs(self.steps, taught, training.batch)
+            return replace(again, epochs=enough, last=True, quiet=not training.watch)
+        return again
 
     def piece(self, windows: Windows) -> int:
         """Samples of a piece of these windows, or of a whole one."""
@@ -118,6 +165,12 @@ class Protocol:
             words.append(f"at most {self.most:,} taught")
         if self.transfer:
             words.append(self.transfer.name)
+        if self.start:
+            words.append(self.start.name)
+        if self.draw is not None:
+            words.append(f"draw {self.draw + 1}")
+        if self.steps:
+            words.append(f"{self.steps} steps")
         if self.repeat:
             words.append(f"repeat {self.repeat}")
         return ", ".join(words)

@@ -43,7 +43,8 @@ class Training:
     beat has a place of its own. hide: the chance that a window of two signals is taught without the
     second one, drawn anew each time, by a model of both. crop: samples of the piece of a window
     that is taught, drawn anew each time; 0 for the whole. watch: whether what the model answers to
-    both other sides is kept after every epoch, for an audit; nothing is chosen by it.
+    both other sides is kept after every epoch, for an audit; nothing is chosen by it. quiet: with
+    `last`, the validation side is looked at after the last epoch alone.
     """
 
     epochs: int = 200
@@ -60,6 +61,7 @@ class Training:
     last: bool = False
     crop: int = 0
     watch: bool = False
+    quiet: bool = False
 
 
 class Taught(Protocol):
@@ -144,12 +146,13 @@ def fit(
     left = range(done, training.epochs)
     for epoch in progress.track(left, len(left), f"{checkpoint.stem}: epoch"):
         loss = _one_epoch(fabric, learner, optimizer, train, objective, training, epoch)
-        given = predict(model, validation, objective.eval().probabilities, training.crop)
-        score = objective.score(training.keep, validation.labels, given)
-        row = {"epoch": epoch + 1, "train_loss": loss, f"validation_{training.keep}": score}
-        curves.append(row)
-        if score > best.score or training.last:
-            best = _Best(score, epoch + 1, _copied(model), _copied(objective))
+        curves.append({"epoch": epoch + 1, "train_loss": loss})
+        if not training.quiet or epoch + 1 == training.epochs:
+            given = predict(model, validation, objective.eval().probabilities, training.crop)
+            score = objective.score(training.keep, validation.labels, given)
+            curves[-1][f"validation_{training.keep}"] = score
+            if score > best.score or training.last:
+                best = _Best(score, epoch + 1, _copied(model), _copied(objective))
         if look is not None:
             paused = time.monotonic()
             look(epoch + 1, model, objective)

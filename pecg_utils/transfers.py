@@ -18,6 +18,14 @@ TEXTS = ("real", "random", "shuffled", "one-hot")
 TOKENS = ("own", "shuffled", "none")
 
 
+def epochs(steps: int, taught: int, batch: int) -> int:
+    """How many passes over `taught` windows, `batch` a step, make `steps` steps at the least."""
+    batches = math.ceil(taught / batch)
+    if batches > 1 and taught % batch == 1:
+        batches -= 1  # train.fit passes over a batch of one
+    return math.ceil(steps / batches)
+
+
 @dataclass(frozen=True)
 class Transfer:
     """One training.
@@ -93,10 +101,7 @@ class Transfer:
         the last epoch is kept: nothing is chosen by those who are not in the support set. The rate
         is the same, whatever is begun with.
         """
-        batches = math.ceil(taught / training.batch)
-        if batches > 1 and taught % training.batch == 1:
-            batches -= 1  # train.fit passes over a batch of one
-        enough = math.ceil(self.steps / batches)
+        enough = epochs(self.steps, taught, training.batch)
         if self.shots == 0:
             return replace(training, epochs=max(training.epochs, enough))
         return replace(training, epochs=max(3, enough), last=True)

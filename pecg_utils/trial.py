@@ -104,6 +104,8 @@ def carry_out(
     """
     place = _place(folder, protocol, kind, windows)
     start = None
+    if protocol.start is not None:
+        start = folder / protocol.start.folder
     if (before := protocol.before) is not None:
         start = _place(folder, before, kind, windows)
         if not (start / "facts.json").is_file():
@@ -112,19 +114,15 @@ def carry_out(
     if protocol.labels == "permuted":
         labels = permute_between_patients(windows.table, labels, training.seed)
     sizes = {**sizes, **dict(protocol.changes)}
-    again = replace(training, seed=training.seed + protocol.repeat)
-    if isinstance(windows, Windows):
-        again = replace(again, crop=protocol.piece(windows) if protocol.crop else 0)
+    crop = protocol.piece(windows) if protocol.crop and isinstance(windows, Windows) else 0
+    again = replace(training, crop=crop)
     folds = []
     found = _splits(place, windows, labels, protocol, training.seed)
     for inner, split in progress.track(found, len(found), f"{protocol.model}: fold"):
         sides = {side: split.rows(side) for side in splits.SIDES}
-        if protocol.most and protocol.most < len(sides["train"]):
-            drawn = np.random.default_rng(training.seed).permutation(sides["train"])
-            sides["train"] = np.sort(drawn[: protocol.most])
+        sides["train"] = protocol.taught(sides["train"], labels, training.seed)
         if not (inner / "facts.json").is_file():
-            seed = training.seed
-            _train(inner, windows, labels, sides, protocol, kind, sizes, again, start, seed)
+            _train(inner, windows, labels, sides, protocol, kind, sizes, again, start)
         facts = json.loads((inner / "facts.json").read_text(encoding="utf-8"))
         facts["split"] = _about_split(split, sides, windows.table)
         thresholds = np.full(labels.shape[1], 0.5)
@@ -221,16 +219,17 @@ def _train(
     sizes: Mapping[str, Any],
     training: Any,
     start: Path | None,
-    seed: int,
 ) -> None:
     import torch
 
     from pecg_utils import train
 
-    if protocol.transfer is not None:
-        training = protocol.transfer.training(training, len(sides["train"]))
+    seed = training.seed  # of the split
+    training = protocol.training(training, len(sides["train"]))
     torch.manual_seed(training.seed)
-    begun = None if start is None else start / "model.pt"
+    begun = None
+    if start is not None:
+        begun = start / (lessons.WEIGHTS if protocol.start else "model.pt")
     lesson = lessons.lesson(windows, labels, sides, protocol, sizes, training.epochs, begun, seed)
     inputs = lesson.inputs
 

@@ -14,7 +14,7 @@ from pecg_utils.data.quality import Report
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
 from pecg_utils.data.windows import Settings, Windows
 from pecg_utils.errors import PecgError
-from pecg_utils.protocol import Protocol
+from pecg_utils.protocol import Protocol, Start
 from pecg_utils.subgroups import AGE_BANDS, by_age
 from pecg_utils.train import Training
 from pecg_utils.transfers import Transfer
@@ -231,6 +231,9 @@ def test_a_protocols_name_tells_it_apart():
         "crop": 2.5,
         "turn": 1,
         "transfer": Transfer("MMD"),
+        "start": Start("PTB-XL", "0a1b2c3d"),
+        "draw": 0,
+        "steps": 100,
         "stretch": 20.0,
     }
     assert set(other) == {field.name for field in dataclasses.fields(Protocol)}
@@ -239,7 +242,7 @@ def test_a_protocols_name_tells_it_apart():
         dataclasses.replace(block if k == "stretch" else PATIENT, **{k: v}).name
         for k, v in other.items()
     ]
-    assert len({PATIENT.name, block.name, *names}) == 19
+    assert len({PATIENT.name, block.name, *names}) == 22
     assert names[-1] == f"{block.name} of 20 s"
     crossed = dataclasses.replace(block, folds=3, stretch=12.5)
     assert "3-fold by block of 12.5 s" in crossed.name
