@@ -79,6 +79,7 @@ ORDER = [
         "losses",
         "mutual",
         "text_vectors",
+        "weights",
     ],
     ["keys", "measure", "models", "data", "twins"],
     ["signal", "beats", "progress", "places", "markdown", "precise"],
