@@ -82,7 +82,7 @@ ORDER = [
         "weights",
     ],
     ["keys", "measure", "models", "data", "twins"],
-    ["signal", "beats", "progress", "places", "markdown", "precise"],
+    ["signal", "beats", "filters", "progress", "places", "markdown", "precise"],
     ["files"],
     ["errors"],
 ]
