@@ -158,7 +158,8 @@ def imported_names(path):
 
 
 def test_every_package_that_is_imported_is_declared():
-    modules = {"sklearn": "scikit-learn", "iterstrat": "iterative-stratification", "yaml": "pyyaml"}
+    modules = {"sklearn": "scikit-learn", "iterstrat": "iterative-stratification"}
+    modules |= {"yaml": "pyyaml", "pywt": "PyWavelets"}
     declared = {
         canonicalize_name(Requirement(w).name) for w in PYPROJECT["project"]["dependencies"]
     }

@@ -61,7 +61,7 @@ def prepare(
     parts = [
         fingerprint or data_fingerprint(dataset),
         files.fingerprint(dataset.table["record"].astype(str)),
-        json.dumps({**asdict(settings), "before": extent[0]}, sort_keys=True),
+        json.dumps({**settings.told, "before": extent[0]}, sort_keys=True),
         f"beats {_LAYOUT}",
     ]
     return prepared.find_or_make(

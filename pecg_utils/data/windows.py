@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pecg_utils import files, progress, signal
+from pecg_utils import files, filters, progress, signal
 from pecg_utils.data import prepared, quality
 from pecg_utils.data.quality import Fault, Report, check
 from pecg_utils.data.recording import Dataset
@@ -40,7 +41,10 @@ class Settings:
     stretch: with `whole`, a shorter one is drawn out in time to `seconds`, and no zeros are added.
     squeeze: with `whole`, all of a longer one is pressed together to `seconds`, filtered before
     whatever `antialias` says, and nothing is cut off. With both, every recording fills `seconds`,
-    at a heart rate that it did not have.
+    at a heart rate that it did not have. filter: one of filters.FILTERS, run at `fs` on the whole
+    recording, or with `whole` on its `seconds` and the zeros after its end.
+
+    Raises PecgError for a filter that there is not.
     """
 
     leads: tuple[str, ...]
@@ -50,6 +54,15 @@ class Settings:
     whole: bool = False
     stretch: bool = False
     squeeze: bool = False
+    filter: str = "none"
+
+    def __post_init__(self) -> None:
+        filters.known(self.filter)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a key is made from: without a filter that of windows from before there were any."""
+        return {k: v for k, v in asdict(self).items() if (k, v) != ("filter", "none")}
 
     @property
     def timing(self) -> str:
@@ -135,7 +148,7 @@ def prepare(dataset: Dataset, settings: Settings, cache: Path, fingerprint: str 
     fingerprint = fingerprint or data_fingerprint(dataset)
     records = files.fingerprint(dataset.table["record"].astype(str))
     key = files.fingerprint(
-        [fingerprint, records, json.dumps(asdict(settings), sort_keys=True), str(_LAYOUT)]
+        [fingerprint, records, json.dumps(settings.told, sort_keys=True), str(_LAYOUT)]
     )
     return prepared.find_or_make(
         cache / key,
@@ -200,6 +213,7 @@ def _cut_each(
             slow = signal.squeezed(slow, length)
         if settings.whole:
             slow = np.pad(slow[:length], ((0, max(length - len(slow), 0)), (0, 0)))
+        slow = filters.filtered(slow, settings.fs, settings.filter)
         whole = len(slow) // length  # the tail is dropped
         pieces = slow[: whole * length].reshape(whole, length, -1).transpose(0, 2, 1)  # (n, L, T)
         return row, np.ascontiguousarray(pieces), quality.digest(read), faults
