@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import wfdb
 
-from pecg_utils.data import ludb, open_dataset, quality
+from pecg_utils.data import ludb, open_dataset, quality, wfdb16
 from pecg_utils.data.recording import TWELVE_LEADS
 from pecg_utils.errors import PecgError
 
@@ -72,6 +72,23 @@ def test_marks_are_in_order_and_of_a_heart(real: Real) -> None:
     assert len(ludb.marks(path, "II")) == sum(s in "pNt" for s in annotated.symbol)
     widths = (whole["end"] - whole["onset"])[whole["wave"] == "QRS"] / ludb.FS
     assert widths.between(0.05, 0.2).all()
+
+
+def test_annotations_are_those_that_wfdb_reads(real: Real) -> None:
+    files = [("1", "i"), ("95", "ii"), ("39", "v6"), ("3", "avr"), *long_pauses(real("ludb"))]
+    for record, lead in files:
+        theirs = wfdb.rdann(str(real("ludb") / "data" / record), lead)
+        ours = wfdb16.annotations(real("ludb") / "data" / record, lead)
+        assert ours["sample"].tolist() == theirs.sample.tolist()
+        assert ours["symbol"].tolist() == theirs.symbol
+        assert set(ours["aux"]) == {""}
+
+
+def long_pauses(root: Path) -> list[tuple[str, str]]:
+    """Two files whose first wave comes too late for a word of its own."""
+    files = (root / "data").glob("*.ii")
+    late = [f for f in files if 59 in np.frombuffer(f.read_bytes(), "<u2") >> 10]
+    return [(f.stem, "ii") for f in sorted(late)[:2]]
 
 
 def test_a_wave_without_an_onset(real: Real) -> None:

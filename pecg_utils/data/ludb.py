@@ -23,6 +23,8 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils.data import wfdb16
@@ -141,20 +143,24 @@ def marks(path: Path, lead: str) -> pd.DataFrame:
     not marked. Raises PecgError when the lead's file is missing or damaged.
     """
     read = wfdb16.annotations(path, lead.lower())
-    sample, symbol = read["sample"].tolist(), read["symbol"].tolist()
-    rows = []
-    for i, sign in enumerate(symbol):
-        if sign not in WAVES:
-            continue
-        before, after = symbol[i - 1] if i else "", symbol[i + 1] if i + 1 < len(symbol) else ""
-        rows.append(
-            {
-                "wave": WAVES[sign],
-                "onset": sample[i - 1] if before == "(" else pd.NA,
-                "peak": sample[i],
-                "end": sample[i + 1] if after == ")" else pd.NA,
-            }
-        )
-    if not rows:
+    sample, symbol = read["sample"].to_numpy(), read["symbol"].to_numpy(object)
+    at = np.flatnonzero(np.isin(symbol, list(WAVES)))
+    if not len(at):
         raise PecgError(f"unreadable: {path.name}.{lead.lower()} marks no wave")
-    return pd.DataFrame(rows).astype({"onset": "Int64", "peak": "Int64", "end": "Int64"})
+    onset = _where(sample, symbol, at - 1, "(")
+    end = _where(sample, symbol, at + 1, ")")
+    peak = pd.array(sample[at], dtype="Int64")
+    names = [WAVES[sign] for sign in symbol[at]]
+    return pd.DataFrame({"wave": names, "onset": onset, "peak": peak, "end": end})
+
+
+def _where(
+    sample: npt.NDArray[np.int64],
+    symbol: npt.NDArray[np.object_],
+    at: npt.NDArray[np.intp],
+    sign: str,
+) -> pd.arrays.IntegerArray:
+    """The samples of the annotations `at` (n,), <NA> where there is none or it is no `sign`."""
+    inside = at.clip(0, len(sample) - 1)
+    missing = (inside != at) | (symbol[inside] != sign)
+    return pd.arrays.IntegerArray(sample[inside], missing)

@@ -26,6 +26,7 @@ DEFAULT_GAIN = 200.0  # adu/mV where a header gives none or 0, header(5)
 _LONGEST_HEADER = 1 << 20  # bytes
 _LONGEST_ANNOTATIONS = 1 << 24  # bytes
 _MOST_SAMPLES = 50_000_000  # of all leads together, 0.4 GB in wfdb: a day of two leads at 250 Hz
+_PLAIN = {1: "N", 24: "p", 27: "t", 39: "(", 40: ")"}  # annot(5): waves, their onsets and ends
 _TO_MV = {"mV": 1.0, "mv": 1.0, "uV": 1e-3}
 
 # Only what wfdb reads in the same way; a line of any other form is left to wfdb.
@@ -202,6 +203,9 @@ def annotations(
         size = file.stat().st_size
         if size > _LONGEST_ANNOTATIONS:
             raise ValueError(f"it is longer than {_LONGEST_ANNOTATIONS:,} bytes")
+        plain = _plain_annotations(file)
+        if plain is not None:
+            return plain
         found = wfdb.rdann(str(path), suffix, return_label_elements=["label_store"])
         symbols = {label.label_store: label.symbol for label in wfdb.io.annotation.ann_labels}
         known = {**symbols, **codes}
@@ -220,6 +224,23 @@ def annotations(
     if table.empty:
         raise PecgError(f"unreadable: {file.name} holds no annotation")
     return table
+
+
+def _plain_annotations(file: Path) -> pd.DataFrame | None:
+    """What `annotations` gives, of a file of the codes in _PLAIN alone; None where wfdb is needed.
+
+    In such a file every word is a code and the samples since the last, annot(5). wfdb reads a
+    record's whole header for each file of annotations, and LUDB has a file a lead.
+    """
+    stored = file.read_bytes()
+    words = np.frombuffer(stored[: len(stored) // 2 * 2], dtype="<u2")
+    if len(stored) % 2 or len(words) < 2 or words[-1] or not words[:-1].all():
+        return None
+    code, after = words[:-1] >> 10, words[:-1] & 1023
+    at = np.cumsum(after, dtype=np.int64)
+    if not np.isin(code, list(_PLAIN)).all():
+        return None
+    return pd.DataFrame({"sample": at, "symbol": [_PLAIN[int(c)] for c in code], "aux": ""})
 
 
 def announced(path: Path) -> tuple[float, int, float]:
