@@ -68,9 +68,10 @@ def table(
     first: dict[str, tuple[float, npt.NDArray[np.float64]]] = {}
     for name in names:
         targets, probabilities, tested = joined[name]
-        if not tested[["record", "trial"]].equals(about[["record", "trial"]]):
+        if not tested[["record", "trial", "model"]].equals(about[["record", "trial", "model"]]):
             raise ValueError(f"{name} and {names[0]} were not tested on the same recordings")
-        parts = tested["trial"].to_numpy()
+        # Ranked together: what one model scored, of a trial and of a fold of it.
+        parts = np.unique(tested[["trial", "model"]].to_numpy(), axis=0, return_inverse=True)[1]
         each = [
             macro(bootstrap.resampled(targets, probabilities, of, parts=parts).swapaxes(0, 1))
             for of in (whole, weights)
@@ -84,7 +85,9 @@ def table(
             if who.nunique() < 2:
                 limits = np.full((2, 2), np.nan)
             apart = _seeds_apart(trials[name], metric)
-            rows.append((name, metric, parts.max() + 1, value, *limits[0], apart, gain, *limits[1]))
+            rows.append(
+                (name, metric, len(trials[name]), value, *limits[0], apart, gain, *limits[1])
+            )
     own = ["value", "low", "high", "apart", "gain", "gain_low", "gain_high"]
     return pd.DataFrame(rows, columns=["name", "metric", "trials", *own])
 
@@ -117,11 +120,13 @@ def block(protocol: Protocol) -> str:
     return f"seed {protocol.repeat + 1}{tested}"
 
 
-def costs(trials: Trials, scored: pd.DataFrame, samples: int, batch: int) -> pd.DataFrame:
+def costs(
+    trials: Trials, scored: pd.DataFrame, samples: int, batch: int, fs: float = 100.0
+) -> pd.DataFrame:
     """What each model costs beside what it scores.
 
-    scored: as `table` gives it. samples: of a recording. batch: windows of a training step. One row
-    a model: name, value, low, high (macro AUROC), weights, multiply_adds (for a recording, with all
+    scored: as `table` gives it. samples: of a recording. batch: windows of a training step. fs: Hz. One
+    row a model: name, value, low, high (macro AUROC), weights, multiply_adds (for a recording, with all
     its pieces), seconds (of a training, the mean), mebibytes (of a training step).
     """
     from pecg_utils.cost import cost
@@ -131,7 +136,7 @@ def costs(trials: Trials, scored: pd.DataFrame, samples: int, batch: int) -> pd.
     for name, of_one in trials.items():
         outcome = of_one[0]
         protocol = outcome.protocol
-        piece = round(protocol.crop * 100) or samples
+        piece = round(protocol.crop * fs) or samples
         pieces = len(range(0, samples - piece, max(1, piece // 2))) + 1
         model = models.create(
             protocol.model, len(protocol.leads), len(outcome.classes), piece, **_sizes(outcome)

@@ -33,6 +33,7 @@ from pecg_utils.trial import Outcome, carry_out, judge
 def key_of(chapter: str, parameters: Any, sources: Sources) -> str:
     """The key of a run of `chapter`."""
     settled = {k: v for k, v in parameters.model_dump().items() if k not in parameters.folders}
+    settled |= sources.files
     beside = [f"{name} {mark}" for name, (_, mark) in sources.beside.items()]
     data = sorted([*sources.fingerprints.values(), *beside])
     return keys.run_key(places.notebook(chapter), settled, data)
@@ -268,9 +269,11 @@ class Run:
         return pd.DataFrame({"of this run": rows})
 
     def _folders(self) -> dict[str, str]:
-        """The parameters that are folders, by the folder's name alone."""
-        beside = self.sources.beside.items()
-        return {"data": self.given.root.name} | {name: d.root.name for name, (d, _) in beside}
+        """The parameters that are folders or files, by their name alone."""
+        p, beside = self.parameters, self.sources.beside.items()
+        named = {name: Path(getattr(p, name)).name for name in self.sources.files}
+        named |= {name: d.root.name for name, (d, _) in beside}
+        return {"data": self.given.root.name, **named}
 
     def _datasets(self) -> list[Dataset]:
         same = self.given is self.training

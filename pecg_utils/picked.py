@@ -50,13 +50,13 @@ def by_epoch(outcome: Outcome, labels: Mapping[str, Flags], names: Sequence[str]
             if heads.shape[1] > 1:
                 answers |= {name: heads[:, place] for place, name in enumerate(names)}
             for answer, given in answers.items():
-                area = _area(targets, given)
+                found = area(targets, given)
                 f1 = f1_score(targets, given >= 0.5, average="samples", zero_division=0)
-                rows.append((epoch, side, answer, area, f1, area + f1))
+                rows.append((epoch, side, answer, found, f1, found + f1))
     return pd.DataFrame(rows, columns=["epoch", "side", "answer", "auroc", "f1", "both"])
 
 
-def _area(targets: Flags, given: Floats) -> float:
+def area(targets: Flags, given: Floats) -> float:
     """The macro AUROC over the labels that some carry and some do not."""
     once = np.ones((len(targets), 1), dtype=np.int32)  # (n, 1)
     drawn = bootstrap.resampled(targets, given.astype(np.float64), once)  # (M, C, 1)

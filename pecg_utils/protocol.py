@@ -110,7 +110,7 @@ class Protocol:
         if self.draw is None:
             order: Rows = np.random.default_rng(seed).permutation(len(rows))
         else:
-            order = small.nested(labels[rows].any(axis=1), [seed, self.draw])
+            order = small.nested(np.asarray(labels[rows].any(axis=1)), [seed, self.draw])
         return np.sort(rows[order[: self.most]])
 
     def training(self, training: Any, taught: int) -> Any:

@@ -63,7 +63,11 @@ def _execute(chapter: str, parameters: Any, folder: Path) -> None:
     named = {k: v for k, v in parameters.model_dump().items() if v != usual[k]} | profile
     if parameters.dataset != chapters.parameters(chapter, profile).dataset:
         named["dataset"] = parameters.dataset
-    for name in ("data", *parameters.folders):  # the kernel runs in the project's folder
+    for name in (
+        "data",
+        *parameters.folders,
+        *parameters.files,
+    ):  # the kernel runs in the project's folder
         if place := getattr(parameters, name):
             named[name] = str(Path(place).expanduser().resolve())
     try:

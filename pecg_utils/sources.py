@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pecg_utils import chapters, places
+from pecg_utils import chapters, files, places
 from pecg_utils.data import open_dataset
 from pecg_utils.data.recording import Dataset, people
 from pecg_utils.data.windows import data_fingerprint
@@ -17,12 +17,14 @@ from pecg_utils.twins import TWINS, writing
 class Sources:
     """The data of a run. given: what is asked about. training: what models are trained on, which
     is the twin where the given data holds too few patients. fingerprints: of their contents.
-    beside: further folders that were given, by parameter, each with its fingerprint."""
+    beside: further folders that were given, by parameter, each with its fingerprint. files: given
+    files, by parameter, the digest of each."""
 
     given: Dataset
     training: Dataset
     fingerprints: dict[str, str]
     beside: Mapping[str, tuple[Dataset, str]] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_sources(parameters: Any) -> Sources:
@@ -32,26 +34,38 @@ def open_sources(parameters: Any) -> Sources:
     chapter in which the twin cannot help.
     """
     name, how = parameters.dataset, parameters.reading
-    beside = {}
+    more: dict[str, Any] = {"files": _digests(parameters)}
+    beside = more["beside"] = {}
     for parameter, (other, read) in parameters.folders.items():
         if folder := getattr(parameters, parameter):
             dataset = open_dataset(other, folder, **read)
             beside[parameter] = dataset, data_fingerprint(dataset)
     if not parameters.data:
         given = open_dataset(name, twin(name, parameters.twin_size), **how)
-        return Sources(given, given, {given.kind: data_fingerprint(given)}, beside)
+        return Sources(given, given, {given.kind: data_fingerprint(given)}, **more)
     given = open_dataset(name, parameters.data, **how)
     prints = {given.kind: data_fingerprint(given)}
     # A twin stands for itself, however small it is.
     if given.kind == "twin" or labelled_patients(given) >= parameters.least_patients:
-        return Sources(given, given, prints, beside)
+        return Sources(given, given, prints, **more)
     if not parameters.twin_helps:
         raise PecgError(
             f"{_too_few(given, parameters.least_patients)} Give a larger part of it, or no data "
             "for the twin."
         )
     training = open_dataset(name, twin(name, parameters.twin_size), **how)
-    return Sources(given, training, {**prints, "twin": data_fingerprint(training)}, beside)
+    return Sources(given, training, {**prints, "twin": data_fingerprint(training)}, **more)
+
+
+def _digests(parameters: Any) -> dict[str, str]:
+    found = {}
+    for name in parameters.files:
+        if path := getattr(parameters, name):
+            try:
+                found[name] = files.file_digest(Path(path)).hex()
+            except OSError as error:
+                raise PecgError(f"{path}, given as {name}, cannot be read: {error}.") from error
+    return found
 
 
 def labelled_patients(dataset: Dataset) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import safetensors
 import safetensors.torch
@@ -90,7 +90,7 @@ class About:
     mean: list[_Number]
     std: list[_Positive]
     dataset: str
-    kind: Literal["twin", "subset", "full"]
+    kind: Annotated[str, Field(pattern="^(twin|subset|full)$")]
     fingerprint: str
     run: str
     revision: str

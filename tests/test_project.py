@@ -35,7 +35,7 @@ ORDER = [
     ["words"],
     ["twin_pages", "preparations"],
     ["transfer_real", "transfer_audits"],
-    ["transfer_study"],
+    ["transfer_study", "small_study"],
     ["ledger"],
     ["mrmnet_plots"],
     [

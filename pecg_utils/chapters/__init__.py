@@ -12,7 +12,7 @@ from typing import Any, get_origin
 
 from pydantic import ValidationError
 
-from pecg_utils.chapters import agcacl, benchmark, cnn_ecg_mamba, mrmnet, peace
+from pecg_utils.chapters import agcacl, benchmark, cnn_ecg_mamba, ecgs_enough, mrmnet, peace
 from pecg_utils.chapters.common import Chapter
 from pecg_utils.errors import PecgError
 
@@ -23,6 +23,7 @@ CHAPTERS: dict[str, tuple[type[Chapter], dict[str, dict[str, Any]]]] = {
     "agcacl": (agcacl.Agcacl, agcacl.PROFILES),
     "mrmnet": (mrmnet.MrmNet, mrmnet.PROFILES),
     "peace": (peace.Peace, peace.PROFILES),
+    "ecgs_enough": (ecgs_enough.EcgsEnough, ecgs_enough.PROFILES),
 }
 
 
@@ -53,9 +54,9 @@ def parameters(chapter: str, given: Mapping[str, Any]) -> Any:
         return model(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
         if str(reason := first.get("ctx", {}).get("error", "")).endswith("."):  # a whole sentence
             raise PecgError(str(reason)) from error
+        name = str(first["loc"][0])
         raise PecgError(f"{name} must be {wanted(chapter, name)}, not {named[name]!r}.") from error
 
 

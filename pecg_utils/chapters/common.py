@@ -53,6 +53,11 @@ class Chapter(BaseModel):
         return {}
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Parameters that name a file, whose contents matter and not its name."""
+        return ()
+
+    @property
     def twin_helps(self) -> bool:
         """Whether models are trained on the twin where the given data holds too few patients."""
         return False

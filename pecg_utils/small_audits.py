@@ -1,0 +1,181 @@
+"""The audits of the chapter on small sets: what was chosen, how, and by whose recordings.
+
+The released code (arXiv 2503.08960, section 6.6 of what is known of it) keeps the epoch that is
+best on the test side, and searches for settings by the F1 of the test side. Here the same is done,
+beside the same by the validation side, from the same trainings.
+"""
+
+from collections.abc import Mapping, Sequence
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pecg_utils import noisy_test, small_study, subgroups
+from pecg_utils.chapters.ecgs_enough import FS
+from pecg_utils.data.recording import TWELVE_LEADS
+from pecg_utils.filters import FILTERS
+from pecg_utils.ledger import Run
+from pecg_utils.picked import area
+from pecg_utils.small_study import EVERY, Sets, Trials
+from pecg_utils.trial import Outcome, epochs
+
+BY_TEST, BY_VALIDATION, LAST = RULES = (
+    "by the test side, as coded",
+    "by validation",
+    "last epoch",
+)
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
+
+
+def scored(targets: Flags, given: Floats) -> dict[str, float]:
+    """The macro AUROC and F1 (at 0.5) of answers (n, C)."""
+    from sklearn.metrics import f1_score
+
+    f1 = float(f1_score(targets, given >= 0.5, average="macro", zero_division=0))
+    return {"auroc": area(targets, given), "f1": f1}
+
+
+def watched(run: Run, sets: Sets) -> dict[str, list[Outcome]]:
+    """Each compared model taught the whole small set from scratch for the run's epochs, and looked
+    at after each of them."""
+    p = run.parameters
+    found = {}
+    for model in p.compared:
+        plan = [
+            small_study.tuned(run, model, sets.small, EVERY, number, folds=1, steps=0)
+            for number in range(p.repeats)
+        ]
+        found[model] = run.trials(sets.small, plan, watch=True)
+    return found
+
+
+def epochs_chosen(trials: Mapping[str, Sequence[Outcome]], labels: Flags) -> pd.DataFrame:
+    """What each rule for the epoch comes to: model, seed, rule, epoch, metric, value (tested).
+
+    trials: of trainings that were watched. labels: (N, C) of all windows. The rules look at the F1.
+    """
+    rows = []
+    for model, outcomes in trials.items():
+        for outcome in outcomes:
+            (fold,) = outcome.folds
+            seen = {}
+            for side in ("validation", "test"):
+                paths = sorted(epochs(fold.folder).glob(f"{side}-*.npy"))
+                targets = labels[fold.sides[side]]
+                seen[side] = pd.DataFrame(
+                    [scored(targets, np.load(path).mean(axis=1)) for path in paths]
+                )
+            taken = {
+                BY_TEST: int(seen["test"]["f1"].idxmax()),
+                BY_VALIDATION: int(seen["validation"]["f1"].idxmax()),
+                LAST: len(seen["test"]) - 1,
+            }
+            for rule, epoch in taken.items():
+                for metric in ("auroc", "f1"):
+                    value = float(seen["test"][metric].iloc[epoch])
+                    rows.append((model, outcome.protocol.repeat, rule, epoch + 1, metric, value))
+    return pd.DataFrame(rows, columns=["model", "seed", "rule", "epoch", "metric", "value"])
+
+
+def grid(run: Run, sets: Sets) -> pd.DataFrame:
+    """Length and normalisation by model, each taught the whole small set from scratch, once.
+
+    Columns: name, model, samples, normalise, value, low, high (AUROC on the test side),
+    validation (AUROC there), f1, validation_f1.
+    """
+    p = run.parameters
+    rows = []
+    for model in p.compared:
+        for length in p.lengths:
+            plan = [
+                small_study.tuned(
+                    run, model, sets.small, EVERY, 0, folds=1, crop=int(length) / FS, normalise=how
+                )
+                for how in p.normalisations
+            ]
+            for outcome in run.trials(sets.small, plan):
+                (fold,) = outcome.folds
+                held = sets.small.labels[fold.sides["validation"]]
+                there = scored(held, np.load(fold.folder / "validation.npy"))
+                how = outcome.protocol.normalise
+                rows.append(
+                    {
+                        "name": f"{model}, {length} samples, {how}",
+                        "model": model,
+                        "samples": int(length),
+                        "normalise": how,
+                        **outcome.value("auroc")[["value", "low", "high"]].to_dict(),
+                        "validation": there["auroc"],
+                        "f1": scored(outcome.targets, outcome.probabilities)["f1"],
+                        "validation_f1": there["f1"],
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def configurations(table: pd.DataFrame) -> pd.DataFrame:
+    """What choosing a cell of the grid by the test side adds: model, rule, cell, value (F1)."""
+    rows = []
+    for model, part in table.groupby("model", sort=False):
+        for rule, by in ((BY_TEST, "f1"), (BY_VALIDATION, "validation_f1")):
+            best = part.loc[part[by].idxmax()]
+            cell = f"{best['samples']} samples, {best['normalise']}"
+            rows.append((f"{model}, {rule}", model, rule, cell, best["f1"]))
+    return pd.DataFrame(rows, columns=["name", "model", "rule", "cell", "value"])
+
+
+def filtered(run: Run, model: str) -> dict[str, list[Outcome]]:
+    """A model taught the whole small set from scratch, with each filter, a training a seed."""
+    p, found = run.parameters, {}
+    for name in FILTERS:
+        windows = run.windows(
+            run.training, TWELVE_LEADS, labelled=False, needed=True, filter=name
+        )
+        assert windows is not None
+        plan = [
+            small_study.tuned(run, model, windows, EVERY, number, windows=f"filter {name}")
+            for number in range(p.repeats)
+        ]
+        found[name] = run.trials(windows, plan)
+    return found
+
+
+def noisy(trials: Trials, sets: Sets, way: str, draws: int) -> pd.DataFrame:
+    """Models that were taught the whole small set, tested as coded, with random changes.
+
+    Of each model the first training. Columns: name, model, draw (0: a sound test), metric, value.
+    """
+    parts = []
+    for (model, of, called), outcomes in trials.items():
+        if (of, called) == (way, EVERY):
+            one = noisy_test.drawn(outcomes[0], sets.small, draws)
+            one.insert(0, "name", [f"{model}, draw {k}" for k in one["draw"]])
+            one.insert(1, "model", model)
+            parts.append(one)
+    return pd.concat(parts, ignore_index=True)
+
+
+def unlabelled(run: Run, sets: Sets, begun: Mapping[str, Sequence[Outcome]]) -> pd.DataFrame:
+    """Recordings of PTB-XL without any label, taught as negatives and left out.
+
+    Asked of recordings with a label alone. One row a compared model that was pre-trained here:
+    name, recordings, without (a label), value, low, high (macro AUROC taught as negatives, less
+    left out). No row where the large set is not PTB-XL, or all of it is labelled.
+    """
+    p = run.parameters
+    columns = ["name", "recordings", "without", "value", "low", "high"]
+    labelled = sets.source.labels.any(axis=1).to_numpy()
+    if sets.source.name != "ptbxl" or labelled.all():
+        return pd.DataFrame(columns=columns)
+    part = run.windows(sets.source.only(labelled), TWELVE_LEADS, needed=True)
+    assert part is not None
+    rows = []
+    for model in p.compared:
+        if model not in begun:
+            continue
+        plan = [small_study.broad(run, model, part, windows="without a label left out")]
+        (without,) = run.trials(part, plan, of=sets.source)
+        change = subgroups.difference(begun[model][0], without, "auroc", p.resamples)
+        rows.append((model, len(labelled), int((~labelled).sum()), *change))
+    return pd.DataFrame(rows, columns=columns)
