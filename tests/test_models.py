@@ -6,8 +6,10 @@ import sys
 
 import pytest
 import torch
-from ptbxl_by_hand import COUNTS
+from ptbxl_by_hand import COUNTS as OF_PTBXL
 from torch import Tensor, nn
+from transfer_by_hand import COUNTS as OF_TRANSFER
+from transfer_by_hand import SMALL as TRANSFER
 
 from pecg_utils.errors import PecgError
 from pecg_utils.models import NAMES, create, entry, settings, table, window
@@ -40,7 +42,9 @@ SMALL: dict[str, dict[str, object]] = {
         "feedforward": 32,
         "dropout": 0.0,
     },
+    **TRANSFER,
 }
+COUNTS = OF_PTBXL | OF_TRANSFER
 # No logit depends on these: BiLstm reads the last step; Peace's learn from its alignment alone.
 STILL = {
     "bilstm": ["recurrence.lstm.weight_hh_l1_reverse"],
@@ -347,7 +351,13 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
     ("name", "leads", "samples", "sizes", "says"),
     [
         ("resnet", 12, 300, {}, "no model 'resnet'. Did you mean resnet1d?"),
-        ("zebra", 12, 300, {}, "resnet1d_wang, fcn_wang, inceptiontime, lstm_bidir, peace."),
+        (
+            "zebra",
+            12,
+            300,
+            {},
+            "resnet1d_wang, fcn_wang, inceptiontime, lstm_bidir, peace, resnet18_1d, crnn.",
+        ),
         ("resnet1d", 12, 300, {"chanels": (1, 2, 3, 4)}, "Did you mean channels?"),
         ("resnet1d", 0, 300, {}, "given 0 leads; it takes 1 to 16"),
         ("resnet1d", 17, 300, {}, "given 17 leads; it takes 1 to 16"),

@@ -51,6 +51,8 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
             "feedforward": 64,
             "dropout": 0.0,
         },
+        "resnet18_1d": {"channels": (8, 16, 24, 32)},
+        "crnn": {"channels": (8, 16, 24, 32), "hidden": 32},
     },
     "small": {
         "resnet1d": {"channels": (16, 32, 64, 128), "blocks": 1},
@@ -73,6 +75,8 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "inceptiontime": {},
         "lstm_bidir": {"hidden": 64},
         "peace": {"channels": (16, 32, 64, 64), "blocks": 1, "feedforward": 128},
+        "resnet18_1d": {"channels": (16, 32, 64, 128)},
+        "crnn": {"channels": (16, 32, 64, 128), "hidden": 64},
     },
     "paper": {
         "resnet1d": {},
@@ -88,6 +92,8 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "inceptiontime": {},
         "lstm_bidir": {},
         "peace": {},
+        "resnet18_1d": {},
+        "crnn": {},
     },
 }
 # A ResNet-1D with about as many weights as the CNN-ECG-Mamba of the same sizes; a test counts them.

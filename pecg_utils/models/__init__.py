@@ -37,6 +37,8 @@ NAMES = (
     "inceptiontime",
     "lstm_bidir",
     "peace",
+    "resnet18_1d",
+    "crnn",
 )
 
 Tag = Literal["paper", "code", "ours"]
