@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import bootstrap, one_label
-from pecg_utils.data.inputs import Inputs, scale
+from pecg_utils.data.inputs import Inputs, learned, measure
 from pecg_utils.data.pairs import PairInputs, Pairs
 from pecg_utils.data.windows import Windows
 from pecg_utils.protocol import Protocol
@@ -67,13 +67,12 @@ def _of_windows(
 ) -> Lesson:
     from pecg_utils import models
 
-    together = protocol.normalise == "together"
-    learned = scale(windows, sides["train"], protocol.leads, together)
+    leads, way = protocol.leads, protocol.normalise
+    told = learned(windows, sides["train"], leads, way)
     inputs = {}
     for side, rows in sides.items():
-        own = protocol.normalise == "own"
-        measure = scale(windows, rows, protocol.leads) if own else learned
-        inputs[side] = Inputs(windows, rows, measure, labels[rows])
+        taken = measure(windows, rows, leads, way, told)
+        inputs[side] = Inputs(windows, rows, taken, labels[rows])
     model = models.create(
         protocol.model,
         n_leads=len(protocol.leads),
@@ -84,7 +83,7 @@ def _of_windows(
     if protocol.start is not None:
         assert start is not None
         _go_on(model, start, windows, protocol, sizes)
-    kept = {"mean": learned.mean.tolist(), "std": learned.std.tolist()}
+    kept = {} if told is None else {"mean": told.mean.tolist(), "std": told.std.tolist()}
     return Lesson(inputs, model, of_heads(model, protocol), kept)
 
 

@@ -22,6 +22,16 @@ from pecg_utils.transfers import Transfer
 
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
+_OF_PAIRS = ("agcacl",)  # models of two signals, whose windows are always measured each by itself
+_NORMALISED = {  # in words, where it is not by the training side's statistics
+    "own": "own statistics",
+    "together": "one scale for all leads",
+    "none": "in mV",
+    "window": "each window and lead by itself",
+    "whole": "each window by itself",
+    "range": "each window and lead from -1 to 1",
+    "median": "each window and lead by its quartiles",
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,8 @@ class Protocol:
     model: a name of the registry. leads: what the model sees. cohort: the recordings, as
     "12-lead". split: one of splits.WAYS. normalise: "train" takes the training side's statistics
     everywhere, "together" the same over all leads at once, "own" each side's own, "window" each
-    window's and lead's own. labels: "real", or
+    window's and lead's own; "whole", "range" and "median" measure each window by itself too, as
+    data/normalise.py has it, before a piece is cut from it; "none" leaves mV. labels: "real", or
     "permuted" between patients. antialias: whether the windows are filtered. folds: 1 divides once;
     more are a cross-validation, or by site the most sites that are left out. changes: sizes of the
     model that differ from the run's. windows: in words, what is other about the windows. most:
@@ -147,10 +158,8 @@ class Protocol:
         words = [model, leads, by]
         if self.loss:
             words.append(self.loss)
-        if self.normalise == "own":
-            words.append("own statistics")
-        if self.normalise == "together":
-            words.append("one scale for all leads")
+        if self.normalise in _NORMALISED and self.model not in _OF_PAIRS:
+            words.append(_NORMALISED[self.normalise])
         if self.crop:
             words.append(f"pieces of {self.crop:g} s")
         if self.turn:

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pecg_utils import beats, progress
-from pecg_utils.data.inputs import Inputs, Scale, scale
+from pecg_utils import beats, progress, reloaded
+from pecg_utils.data.inputs import Inputs
 from pecg_utils.data.windows import Windows
 from pecg_utils.errors import PecgError
 from pecg_utils.trial import Outcome
@@ -206,28 +206,16 @@ def trained(outcome: Outcome, windows: Windows, fold: int = 0) -> "tuple[MrmNet,
 
     windows: those of the trial. `Inputs.batch` gives them normalised, `Inputs.rows` says which.
     """
-    import torch
-
-    from pecg_utils import models
     from pecg_utils.models.mrmnet import MrmNet
 
     protocol, of = outcome.protocol, outcome.folds[fold]
-    kept = torch.load(of.folder / "model.pt", weights_only=True)
-    model = models.create(
-        protocol.model,
-        n_leads=len(protocol.leads),
-        n_classes=len(outcome.classes),
-        n_samples=windows.steps.shape[2],
-        **outcome.facts["sizes"],
+    sizes, rows = outcome.facts["sizes"], of.sides["test"]
+    model, inputs = reloaded.model_and_inputs(
+        of.folder, protocol, sizes, windows, rows, windows.labels
     )
     if not isinstance(model, MrmNet):
         raise PecgError(f"The model {protocol.model} has no resolutions; give a trial of mrmnet.")
-    model.load_state_dict(kept["weights"])
-    rows = of.sides["test"]
-    measure = Scale(protocol.leads, np.array(kept["mean"]), np.array(kept["std"]))
-    if protocol.normalise == "own":
-        measure = scale(windows, rows, protocol.leads)
-    return model.eval(), Inputs(windows, rows, measure, windows.labels[rows])
+    return model.eval(), inputs
 
 
 def untrained(model: "MrmNet", inputs: Inputs, seed: int = 0) -> "MrmNet":

@@ -129,9 +129,7 @@ def filtered(run: Run, model: str) -> dict[str, list[Outcome]]:
     """A model taught the whole small set from scratch, with each filter, a training a seed."""
     p, found = run.parameters, {}
     for name in FILTERS:
-        windows = run.windows(
-            run.training, TWELVE_LEADS, labelled=False, needed=True, filter=name
-        )
+        windows = run.windows(run.training, TWELVE_LEADS, labelled=False, needed=True, filter=name)
         assert windows is not None
         plan = [
             small_study.tuned(run, model, windows, EVERY, number, windows=f"filter {name}")

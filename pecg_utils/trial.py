@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pecg_utils import challenge_score, challenge_thresholds, files, lessons, progress
+from pecg_utils import challenge_score, challenge_thresholds, files, lessons, progress, reloaded
 from pecg_utils.data import splits
-from pecg_utils.data.inputs import Inputs, Scale
 from pecg_utils.data.pairs import Pairs
 from pecg_utils.data.recording import people, sites
 from pecg_utils.data.windows import Windows
@@ -276,25 +275,18 @@ def _train(
 def judge(
     outcome: Outcome, windows: Windows, kind: str, sizes: Mapping[str, Any], resamples: int = 1000
 ) -> Outcome:
-    """The model of `outcome`, tested on other `windows` as it is: its weights, its statistics."""
-    import torch
+    """The model of `outcome`, tested on other `windows` as it is: its weights, its statistics.
 
-    from pecg_utils import models, train
+    Where each side or each window is normalised by its own, these windows are by theirs.
+    """
+    from pecg_utils import train
     from pecg_utils.objectives import ManyLabels
 
     protocol = outcome.protocol
-    kept = torch.load(outcome.folder / "model.pt", weights_only=True)
-    model = models.create(
-        protocol.model,
-        n_leads=len(protocol.leads),
-        n_classes=len(windows.classes),
-        n_samples=protocol.piece(windows),
-        **sizes,
-    )
-    model.load_state_dict(kept["weights"])
     every = np.arange(len(windows))
-    measure = Scale(protocol.leads, np.array(kept["mean"]), np.array(kept["std"]))
-    inputs = Inputs(windows, every, measure, windows.labels)
+    model, inputs = reloaded.model_and_inputs(
+        outcome.folder, protocol, sizes, windows, every, windows.labels
+    )
     crop = protocol.piece(windows) if protocol.crop else 0
     objective = lessons.of_heads(model, protocol) or ManyLabels
     given = train.predict(model, inputs, objective.probabilities, crop)

@@ -62,7 +62,7 @@ ORDER = [
     ["label_words", "transfer_asked"],
     ["asked", "presence", "resolutions", "subgroups"],
     ["trial", "likeness"],
-    ["lessons"],
+    ["lessons", "reloaded"],
     ["adapting"],
     ["protocol", "challenge_thresholds"],
     ["challenge_score", "one_label"],

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pecg_utils import lessons, places, trial
+from pecg_utils import lessons, places, reloaded, trial
 from pecg_utils.data.inputs import Inputs, scale
 from pecg_utils.data.quality import Report
 from pecg_utils.data.recording import NINE_LEADS, TWELVE_LEADS
@@ -131,7 +131,7 @@ def test_each_protocol_kind_and_set_of_windows_has_a_folder_of_its_own(tmp_path,
 def spied(monkeypatch):
     """What Inputs are made during a trial: the scale and the rows of each side."""
     made = []
-    for module in (lessons, trial):  # what is taught, and what `judge` asks
+    for module in (lessons, reloaded):  # what is taught, and what `judge` asks
         monkeypatch.setattr(module, "Inputs", lambda *a: made.append(Inputs(*a)) or made[-1])
     return made
 
