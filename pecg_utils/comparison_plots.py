@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _COSTS = {  # columns, and what stands above the panels
     "weights": "weights",
+    "learned": "taught when the\nhead alone is",
     "multiply_adds": "multiply-adds\nfor a recording",
     "seconds": "time of training",
     "mebibytes": "memory of a\ntraining step",
@@ -80,15 +81,17 @@ def cost_and_score(table: pd.DataFrame) -> "Figure":
     """What each model scores and what that costs: a panel for each, the best score on top.
 
     table: a row a model, with name, value, low and high of the macro AUROC, weights, multiply_adds,
-    seconds (s) and mebibytes, as cost.Cost has them. Costs are on a logarithmic scale, each panel
+    seconds (s) and mebibytes, as cost.Cost has them, and maybe learned, the weights that are taught
+    where all but the head are kept. Costs are on a logarithmic scale, each panel
     from its least on. Were the score bought by a cost, its dots would go left from line to line.
     """
     table = table.sort_values("value", ascending=False, kind="stable")
     places = list(range(len(table)))
-    figure, (scores, *costs) = canvas(10, 1.3 + 0.4 * len(table), 1, 1 + len(_COSTS))
+    known = {column: words for column, words in _COSTS.items() if column in table}
+    figure, (scores, *costs) = canvas(10, 1.3 + 0.4 * len(table), 1, 1 + len(known))
     grid = scores.get_gridspec()
     assert grid is not None
-    grid.set_width_ratios((1.7, *[1.0] * len(_COSTS)))
+    grid.set_width_ratios((1.7, *[1.0] * len(known)))
     scores.hlines(places, table["low"], table["high"], color=SOUND, linewidth=2)
     scores.plot(table["value"], places, "o", color=SOUND)
     for place, value in zip(places, table["value"], strict=True):
@@ -96,7 +99,7 @@ def cost_and_score(table: pd.DataFrame) -> "Figure":
     scores.set_yticks(places, table["name"], fontsize=9)
     scores.set_title(f"{WORDS[AUROC]}\nand its interval", loc="left", fontsize=10)
     scores.tick_params(axis="x", labelsize=8)
-    for panel, (column, words) in zip(costs, _COSTS.items(), strict=True):
+    for panel, (column, words) in zip(costs, known.items(), strict=True):
         _cost(panel, table[column].to_numpy(dtype=float), column)
         panel.set_title(words, loc="left", fontsize=10)
     for panel in (scores, *costs):

@@ -14,11 +14,10 @@ import pandas as pd
 
 from pecg_utils.asked import Embedded
 from pecg_utils.metrics import WORDS
-from pecg_utils.plots import GREY, INK, OURS, SOUND, canvas, outlined
+from pecg_utils.plots import GREY, INK, OURS, SOUND, canvas, outlined, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -58,7 +57,7 @@ def subjects(table: pd.DataFrame, labels: Flags, classes: Sequence[str]) -> "Fig
     highest = max(2, int(values.max()))
     norm = LogNorm(1, highest)
     shown = np.where(values > 0, values, np.nan)
-    image = panel.imshow(shown, cmap=_shades(), norm=norm, aspect="auto")
+    image = panel.imshow(shown, cmap=shades(), norm=norm, aspect="auto")
     panel.set_facecolor(_NONE)
     wide = 6.4 * 72 / columns  # of a column, in points
     upright = max(len(f"{count:,}") for count in values.ravel()) * 5 > wide
@@ -146,7 +145,7 @@ def confusion(matrix: Counts, classes: Sequence[str]) -> "Figure":
     share = matrix / np.where(windows > 0, windows, 1)[:, None]  # (C, C)
     figure, (panel,) = canvas(10, 1.3 + 0.46 * len(classes))
     shown = np.where(matrix > 0, share, np.nan)
-    panel.imshow(shown, cmap=_shades(), vmin=0, vmax=1, aspect="auto")
+    panel.imshow(shown, cmap=shades(), vmin=0, vmax=1, aspect="auto")
     for (row, column), part in np.ndenumerate(shown):
         if np.isfinite(part):
             words = f"{100 * part:.0f} %" if part >= 0.005 else "< 1 %"
@@ -284,7 +283,7 @@ def weights(
     ):
         shown = np.where(hidden, np.nan, matrix)
         high = low + 1 if panel is harder else 1.0
-        panel.imshow(shown, cmap=_shades(), vmin=low, vmax=high, aspect="auto")
+        panel.imshow(shown, cmap=shades(), vmin=low, vmax=high, aspect="auto")
         panel.set_facecolor(_NONE)
         for (row, column), value in np.ndenumerate(shown):
             if np.isfinite(value):
@@ -349,10 +348,3 @@ def seeds(rows: pd.DataFrame, metrics: Sequence[str] = ("top1", "f1")) -> "Figur
 def _spread(number: int) -> Floats:
     """Places about 0 for so many dots, (number,)."""
     return (np.arange(number) - (number - 1) / 2) * min(0.18, 0.6 / number)
-
-
-def _shades() -> "Colormap":
-    """From pale to dark, so that more is darker in grey too, and the least is not the paper."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("more", ["#c3d9ea", SOUND, INK])

@@ -10,12 +10,17 @@ from pecg_utils.data.recording import Dataset, Recording
 from pecg_utils.metrics import WORDS
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 INK, GREY = "#1f2933", "#8a94a0"
 OURS, PAPER, SOUND = "#c2571a", "#1f2933", "#1d6fa5"  # legible to colour-blind readers
 _PALETTE = ["#1d6fa5", "#c2571a", "#2e8b57", "#8a5fb0"]
+PALE, RULE = "#f3f5f7", "#e4e7eb"  # every other row's ground, and what has no value
+EDGED: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.8}
+HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 1.7}
 
 
 def canvas(
@@ -42,6 +47,42 @@ def outlined(axis: "Axes", rows: int, columns: int | None = None) -> None:
     axis.tick_params(which="minor", length=0)
     axis.tick_params(which="major", length=0)
     axis.spines[:].set_visible(False)
+
+
+def shades() -> "Colormap":
+    """From pale to dark, so that more is darker in grey too, and the least is not the paper."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("more", ["#c3d9ea", SOUND, INK])
+
+
+def note(
+    panel: "Axes", at: tuple[float, float], words: str, off: tuple[float, float], ha: Any, va: Any
+) -> None:
+    """A number beside a dot, `off` points from it; none where there is no dot."""
+    from matplotlib.patheffects import withStroke
+
+    if np.isfinite(at).all():
+        look: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "color": INK}
+        look["path_effects"] = [withStroke(linewidth=2.5, foreground="white")]
+        panel.annotate(words, at, off, ha=ha, va=va, annotation_clip=False, **look)
+
+
+def key(
+    figure: "Figure",
+    handles: "Sequence[Artist]",
+    title: str | None = None,
+    columns: int | None = None,
+) -> None:
+    """What the marks of a figure mean, under its panels, in one row or in so many columns."""
+    look: dict[str, Any] = {"loc": "outside lower center", "frameon": False, "fontsize": 9.5}
+    columns = columns or len(handles)
+    figure.legend(handles=handles, ncols=columns, title=title, columnspacing=1.6, **look)
+
+
+def numbered(table: pd.DataFrame, words: str) -> pd.DataFrame:
+    """The same table, None being NaN but in the columns of `words`, which are parted by spaces."""
+    return table.astype({column: float for column in table.columns if column not in words.split()})
 
 
 def ecg(recording: Recording, start: float = 0.0) -> "Figure":

@@ -13,22 +13,31 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 
 from pecg_utils.metrics import AUROC, WORDS
-from pecg_utils.plots import GREY, INK, OURS, SOUND, canvas, outlined
+from pecg_utils.plots import (
+    EDGED,
+    GREY,
+    HOLLOW,
+    INK,
+    OURS,
+    PALE,
+    RULE,
+    SOUND,
+    canvas,
+    key,
+    note,
+    numbered,
+    outlined,
+)
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Looks = dict[str, tuple[str, dict[str, Any]]]  # by name: a colour, and a marker's look
 
 _NONE, _ALL = "0", "all"
-_PALE, _RULE = "#f3f5f7", "#e4e7eb"
-_EDGED: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.8}
-_HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 1.7}
 _METHODS = {  # a colour and a marker each, so that they are told apart in grey too
     "from scratch": ("#7b8794", "s"),
     "fine-tuning": (INK, "o"),
@@ -40,9 +49,9 @@ _METHODS = {  # a colour and a marker each, so that they are told apart in grey 
 }
 _FEW = (("#4fa3d1", "s"), (SOUND, "^"), ("#134b73", "v"))  # the darker, the more children
 _SEEN: Looks = {  # at the test
-    "ECG alone": (SOUND, {"marker": "o", **_EDGED}),
-    "its own tokens": (OURS, {"marker": "s", **_EDGED}),
-    "another's tokens": (INK, {"marker": "^", **_EDGED}),
+    "ECG alone": (SOUND, {"marker": "o", **EDGED}),
+    "its own tokens": (OURS, {"marker": "s", **EDGED}),
+    "another's tokens": (INK, {"marker": "^", **EDGED}),
 }
 _WHISKER, _SPREAD = "95 % over patients", "least to most over draws or seeds"
 _WORDS = "tested name method shots metric label words mode band taught seen"
@@ -54,7 +63,7 @@ def shots(table: pd.DataFrame, metric: str = AUROC) -> "Figure":
     table: with method, shots, recordings (mean number taught), metric, value, low, high (95 % over
     patients), least and most (over draws of the shots, or seeds). A method may lack a value.
     """
-    table = _numbered(table[table["metric"] == metric])
+    table = numbered(table[table["metric"] == metric], _WORDS)
     modes, methods = _modes(table["shots"]), list(dict.fromkeys(table["method"]))
     figure, (panel,) = canvas(10, 5.4)
     looks, ends = _of_methods(methods), {}
@@ -69,18 +78,18 @@ def shots(table: pd.DataFrame, metric: str = AUROC) -> "Figure":
         panel.plot(x, y, color=colour, linewidth=0.9, alpha=0.4)
         panel.vlines(places, part["low"], part["high"], linewidth=1.2, **look)
         panel.vlines(places, part["least"], part["most"], linewidth=9, alpha=0.3, **look)
-        panel.plot(x, y, marker, markersize=7, **_EDGED, **look)
+        panel.plot(x, y, marker, markersize=7, **EDGED, **look)
         ends[method] = float(y[-1])
     taught = table.groupby("shots")["recordings"].mean()
     panel.set_xticks(range(len(modes)), [_shots(mode, taught[mode]) for mode in modes])
     panel.set(xlim=(-0.5, len(modes) - 0.5), ylabel=WORDS[metric])
     panel.set_xlabel("shots: at most so many of the children's recordings taught with each label")
     for place in range(1, len(modes)):
-        panel.axvline(place - 0.5, color=_RULE, linewidth=0.8, zorder=0)
+        panel.axvline(place - 0.5, color=RULE, linewidth=0.8, zorder=0)
     if metric == AUROC:
         panel.axhline(0.5, color=GREY, linestyle=":", zorder=0)
     _at_the_end(panel, ends, looks)
-    _key(figure, _intervals())
+    key(figure, _intervals())
     return figure
 
 
@@ -94,7 +103,7 @@ def _at_the_end(panel: "Axes", ends: dict[str, float], looks: dict[str, tuple[st
     right = panel.get_xlim()[1] + 0.12
     for at, name in zip(pushed - (pushed - values).mean(), names, strict=True):
         colour, marker = looks[name]
-        panel.plot(right, at, marker, color=colour, markersize=7, clip_on=False, **_EDGED)
+        panel.plot(right, at, marker, color=colour, markersize=7, clip_on=False, **EDGED)
         weight = "bold" if name == "PEACE" else "normal"
         panel.text(right + 0.09, at, name, va="center", fontsize=10, fontweight=weight, color=INK)
     panel.set_ylim(low, high)
@@ -106,14 +115,14 @@ def per_label(table: pd.DataFrame) -> "Figure":
     table: with label, words, mode, value, low, high, positives (children tested that carry the
     label) and adults (that carry it and were taught). Both numbers stand on the right.
     """
-    table = _numbered(table)
+    table = numbered(table, _WORDS)
     looks = _of_modes(_modes(table["mode"]))
     facts = table.groupby("label", sort=False)[["words", "positives", "adults"]].last()
     last = table[table["mode"] == [*looks][-1]].set_index("label")["value"].reindex(facts.index)
     labels = list(last.sort_values(ascending=False, kind="stable").index)
     figure, (panel,) = canvas(10, 1.5 + (0.14 + 0.07 * len(looks)) * len(labels))
     for place in range(0, len(labels), 2):
-        panel.axhspan(place - 0.5, place + 0.5, color=_PALE, linewidth=0, zorder=0)
+        panel.axhspan(place - 0.5, place + 0.5, color=PALE, linewidth=0, zorder=0)
     _dots(panel, table, ("label", labels), ("mode", looks), size=6)
     names = [fill(f"{facts['words'][label]} [{label}]", 40) for label in labels]
     panel.set_yticks(range(len(labels)), names, fontsize=8.5)
@@ -122,7 +131,7 @@ def per_label(table: pd.DataFrame) -> "Figure":
         _beside(panel, place, (_count(row.positives), _count(row.adults)), "center")
     panel.axvline(0.5, color=GREY, linestyle=":", zorder=1)
     panel.set(ylim=(len(labels) - 0.5, -0.5), xlabel="AUROC", xlim=_unit_range(table))
-    _key(figure, _named(looks))
+    key(figure, _named(looks))
     return figure
 
 
@@ -139,7 +148,7 @@ def by_age(table: pd.DataFrame) -> "Figure":
 
     table: with band, windows, patients, mode, value, low, high; the bands in their order.
     """
-    table = _numbered(table)
+    table = numbered(table, _WORDS)
     bands, looks = list(dict.fromkeys(table["band"])), _of_modes(_modes(table["mode"]))
     figure, (panel,) = canvas(10, 4.4)
     for number, (mode, (colour, look)) in enumerate(looks.items()):
@@ -151,7 +160,7 @@ def by_age(table: pd.DataFrame) -> "Figure":
     _under(panel, bands, table.groupby("band")["patients"].max())
     panel.axhline(0.5, color=GREY, linestyle=":", zorder=0)
     panel.set(xlim=(-0.5, len(bands) - 0.5), ylabel=WORDS[AUROC])
-    _key(figure, _named(looks))
+    key(figure, _named(looks))
     return figure
 
 
@@ -168,7 +177,7 @@ def ablation(table: pd.DataFrame, mode: str | Sequence[str] | None = None) -> "F
     paper's difference, or nothing). The grey band is as wide to either side of 0 as seeds of the
     complete model lie apart. mode: which to draw; all of them if none is given.
     """
-    table = _numbered(table)
+    table = numbered(table, _WORDS)
     modes = _modes(table["mode"]) if mode is None else [mode] if isinstance(mode, str) else [*mode]
     table = table[table["mode"].isin(modes)]
     names = [name for name in dict.fromkeys(table["name"]) if name != "complete"]
@@ -183,11 +192,11 @@ def ablation(table: pd.DataFrame, mode: str | Sequence[str] | None = None) -> "F
         panel.axvline(0, color=GREY, linestyle=":")
         panel.hlines(ours, parts["gain_low"], parts["gain_high"], color=SOUND, linewidth=2)
         named = f"here, and its interval: {_WHISKER}"
-        panel.plot(parts["gain"], ours, "o", color=SOUND, markersize=7, label=named, **_EDGED)
-        panel.plot(parts["claimed"], theirs, "D", color=INK, label="the paper", **_HOLLOW)
+        panel.plot(parts["gain"], ours, "o", color=SOUND, markersize=7, label=named, **EDGED)
+        panel.plot(parts["claimed"], theirs, "D", color=INK, label="the paper", **HOLLOW)
         for at, gain, claimed in zip(places, parts["gain"], parts["claimed"], strict=True):
-            _note(panel, (gain, at - 0.1), f"{gain:+.3f}", (0, 5), "center", "bottom")
-            _note(panel, (claimed, at + 0.18), f"{claimed:+.3f}", (0, -6), "center", "top")
+            note(panel, (gain, at - 0.1), f"{gain:+.3f}", (0, 5), "center", "bottom")
+            note(panel, (claimed, at + 0.18), f"{claimed:+.3f}", (0, -6), "center", "top")
         panel.set_yticks(places, names if panel is panels[0] else [], fontsize=10)
         panel.set_ylim(len(names) - 0.3, -0.6)
         named = f"{_said(one)}\ncomplete: {of.loc['complete', 'value']:.3f}"
@@ -199,7 +208,7 @@ def ablation(table: pd.DataFrame, mode: str | Sequence[str] | None = None) -> "F
         panel.set_xlim(min(ends) - room, max(ends) + room)
         panel.locator_params(axis="x", nbins=5)
         panel.set_xlabel(f"{WORDS[AUROC]},\nless the complete model")
-    _key(figure, panels[0].get_legend_handles_labels()[0][::-1])
+    key(figure, panels[0].get_legend_handles_labels()[0][::-1])
     return figure
 
 
@@ -208,7 +217,7 @@ def controls(table: pd.DataFrame) -> "Figure":
 
     table: with name ("real" and the controls), mode, value, low, high, least and most (of seeds).
     """
-    table = _numbered(table)
+    table = numbered(table, _WORDS)
     modes, names = _modes(table["mode"]), list(dict.fromkeys(table["name"]))
     figure, panels = canvas(10, 1.6 + 0.46 * len(names), 1, len(modes))
     for panel, mode in zip(panels, modes, strict=True):
@@ -218,17 +227,17 @@ def controls(table: pd.DataFrame) -> "Figure":
             look: dict[str, Any] = {"color": SOUND if real else INK}
             panel.hlines(place, row["low"], row["high"], linewidth=1.2, **look)
             panel.hlines(place, row["least"], row["most"], linewidth=11, alpha=0.3, **look)
-            look |= _EDGED if real else _HOLLOW
+            look |= EDGED if real else HOLLOW
             panel.plot(row["value"], place, "o", markersize=7, **look)
             words = f"{row['value']:.3f}"
-            _note(panel, (row["value"], place), words, (0, 6), "center", "bottom")
+            note(panel, (row["value"], place), words, (0, 6), "center", "bottom")
         panel.axvline(0.5, color=GREY, linestyle=":", zorder=0)
         panel.set_yticks(range(len(names)), names if panel is panels[0] else [], fontsize=10)
         panel.set(ylim=(len(names) - 0.5, -0.75), xlim=_unit_range(table))
         panel.set_xlabel(WORDS[AUROC])
         panel.set_title(_said(mode), loc="left", fontsize=10)
     panels[0].set_ylabel("label texts")
-    _key(figure, _intervals())
+    key(figure, _intervals())
     return figure
 
 
@@ -238,7 +247,7 @@ def leak(table: pd.DataFrame) -> "Figure":
     table: with taught (where the tokens were in training), seen (what is given at the test), value,
     low, high. What was not tried may be absent.
     """
-    table = _numbered(table)
+    table = numbered(table, _WORDS)
     rows = list(dict.fromkeys(table["taught"]))
     looks = {name: look for name, look in _SEEN.items() if name in set(table["seen"])}
     figure, (panel,) = canvas(10, 1.5 + 0.72 * len(rows))
@@ -248,8 +257,8 @@ def leak(table: pd.DataFrame) -> "Figure":
     panel.set(ylabel="axis tokens in training", xlabel=WORDS[AUROC])
     low, high = _unit_range(table)
     panel.set(ylim=(len(rows) - 0.5, -0.5), xlim=(low, high + 0.04))
-    panel.hlines(np.arange(1, len(rows)) - 0.5, low, high + 0.04, _RULE, linewidth=0.8, zorder=0)
-    _key(figure, _named(looks), title="given at the test")
+    panel.hlines(np.arange(1, len(rows)) - 0.5, low, high + 0.04, RULE, linewidth=0.8, zorder=0)
+    key(figure, _named(looks), title="given at the test")
     return figure
 
 
@@ -259,7 +268,7 @@ def flagged(table: pd.DataFrame) -> "Figure":
     table: with label, words, band, children, share, low, high (from 0 to 1), and rate, the share of
     healthy adults who are called so. Numbers are bold where the interval does not hold that rate.
     """
-    table = _numbered(table)
+    table = numbered(table, _WORDS)
     labels, bands = (list(dict.fromkeys(table[column])) for column in ("label", "band"))
     share, low, high = (
         table.pivot(index="label", columns="band", values=of).loc[labels, bands].to_numpy()
@@ -270,7 +279,7 @@ def flagged(table: pd.DataFrame) -> "Figure":
     shade = TwoSlopeNorm(rate, 0, most)
     colours = LinearSegmentedColormap.from_list("flagged", ["#8fbcdc", "#fbfaf7", "#8a3a0c"])
     figure, (panel,) = canvas(10, 2.0 + 0.36 * len(labels))
-    panel.set_facecolor(_RULE)
+    panel.set_facecolor(RULE)
     image = panel.imshow(share, cmap=colours, norm=shade, aspect="auto")
     for (row, column), part in np.ndenumerate(share):
         apart = low[row, column] > rate or high[row, column] < rate
@@ -298,11 +307,6 @@ def flagged(table: pd.DataFrame) -> "Figure":
     return figure
 
 
-def _numbered(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table, None in its columns of numbers being NaN."""
-    return table.astype({column: float for column in table.columns if column not in _WORDS.split()})
-
-
 def _modes(column: pd.Series) -> list[str]:
     """From no child to all children; what is no number comes last but for all."""
     order = {mode: int(mode) if mode.isdigit() else 10**9 + (mode == _ALL) for mode in column}
@@ -327,11 +331,11 @@ def _count(number: float) -> str:
 def _of_modes(modes: Sequence[str]) -> Looks:
     """A colour and a marker's look for each mode, hollow for no child."""
     few = [mode for mode in modes if mode not in (_NONE, _ALL)]
-    looks: Looks = {_NONE: (OURS, {"marker": "o", **_HOLLOW})}
-    looks[_ALL] = (INK, {"marker": "D", **_EDGED})
+    looks: Looks = {_NONE: (OURS, {"marker": "o", **HOLLOW})}
+    looks[_ALL] = (INK, {"marker": "D", **EDGED})
     for number, mode in enumerate(few):
         colour, marker = _FEW[min(number, 2)] if len(few) > 1 else (SOUND, "s")
-        looks[mode] = (colour, {"marker": marker, **_EDGED})
+        looks[mode] = (colour, {"marker": marker, **EDGED})
     return {mode: looks[mode] for mode in modes}
 
 
@@ -362,17 +366,7 @@ def _dots(
         panel.plot(part["value"], places, color=colour, linestyle="", markersize=size, **look)
         if written:
             for end, value, place in zip(part["high"], part["value"], places, strict=True):
-                _note(panel, (end, place), f"{value:.3f}", (6, 0), "left", "center")
-
-
-def _note(
-    panel: "Axes", at: tuple[float, float], words: str, off: tuple[float, float], ha: Any, va: Any
-) -> None:
-    """A number beside a dot, `off` points from it; none where there is no dot."""
-    if np.isfinite(at).all():
-        look: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "color": INK}
-        look["path_effects"] = [withStroke(linewidth=2.5, foreground="white")]
-        panel.annotate(words, at, off, ha=ha, va=va, annotation_clip=False, **look)
+                note(panel, (end, place), f"{value:.3f}", (6, 0), "left", "center")
 
 
 def _unit_range(table: pd.DataFrame) -> tuple[float, float]:
@@ -393,8 +387,3 @@ def _intervals() -> list[Line2D]:
     """For the key: what the thin and the thick lines are."""
     thick = Line2D([], [], color=INK, linewidth=9, alpha=0.3, label=_SPREAD)
     return [Line2D([], [], color=INK, linewidth=1.2, label=_WHISKER), thick]
-
-
-def _key(figure: "Figure", handles: "Sequence[Artist]", title: str | None = None) -> None:
-    look: dict[str, Any] = {"loc": "outside lower center", "frameon": False, "fontsize": 9.5}
-    figure.legend(handles=handles, ncols=len(handles), title=title, columnspacing=1.6, **look)
