@@ -125,9 +125,9 @@ def costs(
 ) -> pd.DataFrame:
     """What each model costs beside what it scores.
 
-    scored: as `table` gives it. samples: of a recording. batch: windows of a training step. fs: Hz. One
-    row a model: name, value, low, high (macro AUROC), weights, multiply_adds (for a recording, with all
-    its pieces), seconds (of a training, the mean), mebibytes (of a training step).
+    scored: as `table` gives it. samples: of a recording. batch: windows of a training step. fs: Hz.
+    One row a model: name, value, low, high (macro AUROC), weights, multiply_adds (for a recording,
+    with all its pieces), seconds (of a training, the mean), mebibytes (of a training step).
     """
     from pecg_utils.cost import cost
 

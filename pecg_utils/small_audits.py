@@ -6,6 +6,7 @@ beside the same by the validation side, from the same trainings.
 """
 
 from collections.abc import Mapping, Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd

@@ -89,13 +89,13 @@ def _kind(dataset: Dataset) -> str:
     return "a twin" if dataset.kind == "twin" else "real recordings"
 
 
-def protocol(run: Run, model: str, windows: Windows, **how: Any) -> Protocol:
+def protocol(run: Run, model: str, of: Windows, **how: Any) -> Protocol:
     """A training of the chapter on these windows, by patient where all are named."""
     p = run.parameters
     name, changes = MODELS[model]
     usual = {
         "cohort": "12-lead",
-        "split": "proxy" if "proxy" in windows.table else "patient",
+        "split": "proxy" if "proxy" in of.table else "patient",
         "normalise": p.normalise,
         "changes": changes,
         "crop": p.samples / FS,
@@ -103,10 +103,10 @@ def protocol(run: Run, model: str, windows: Windows, **how: Any) -> Protocol:
     return Protocol(name, TWELVE_LEADS, **{**usual, **how})
 
 
-def broad(run: Run, model: str, windows: Windows, **how: Any) -> Protocol:
+def broad(run: Run, model: str, of: Windows, **how: Any) -> Protocol:
     """A training on the large set; PTB-XL's own folds divide it."""
     by_fold = {"split": "fold"} if run.parameters.source == "ptbxl" else {}
-    return protocol(run, model, windows, **by_fold, **how)
+    return protocol(run, model, of, **by_fold, **how)
 
 
 def pretrained(run: Run, sets: Sets) -> dict[str, list[Outcome]]:
@@ -230,7 +230,7 @@ def transferred(
     return found
 
 
-def tuned(run: Run, model: str, windows: Windows, called: str, number: int, **how: Any) -> Protocol:
+def tuned(run: Run, model: str, of: Windows, called: str, number: int, **how: Any) -> Protocol:
     """A training on the small set. called: how many recordings. number: seed and draw."""
     p = run.parameters
     most = sizes(run)[called]
@@ -241,7 +241,7 @@ def tuned(run: Run, model: str, windows: Windows, called: str, number: int, **ho
         "folds": p.folds,
         "repeat": number,
     }
-    return protocol(run, model, windows, **{**usual, **how})
+    return protocol(run, model, of, **{**usual, **how})
 
 
 def table(trials: Trials, labels: npt.NDArray[np.bool_], resamples: int = 1000) -> pd.DataFrame:
