@@ -317,7 +317,7 @@ def _record(text: str, path: Path) -> About:
             models.create(
                 about.model, len(about.leads), len(about.classes), about.samples, **about.sizes
             )
-    except Exception as error:  # a model says in many ways that it cannot have such sizes
+    except PecgError as error:
         raise PecgError(
             f"The record of {path} is of a model that cannot be made: {str(error).rstrip('.')}. "
             "Write the weights again with what pecg_utils.models.create takes."

@@ -108,7 +108,7 @@ def test_every_type_comes_back_to_the_bit(tmp_path: Path) -> None:
     numbers = {str(t): torch.tensor([1, 2, 3]).to(t) for t in weights._DTYPES.values()}
     numbers["zeros"] = torch.tensor([-0.0, 0.0])
     numbers["turned"] = torch.arange(24.0).reshape(1, 2, 3, 4).to(memory_format=torch.channels_last)
-    numbers["shared"] = numbers["turned"][0]
+    numbers["shared"] = numbers["zeros"][:1]
     weights.save(tmp_path / "x.safetensors", numbers, about(mean=[], std=[]))
     found, tensors = weights.read(tmp_path / "x.safetensors")
     assert equal(tensors, numbers)
@@ -221,7 +221,7 @@ def test_a_file_that_runs_code_is_refused_and_runs_none(tmp_path: Path, name: st
 
 
 def test_a_name_of_torch_is_refused_whatever_is_in_it(little: Path, tmp_path: Path) -> None:
-    for ending in weights.RUNS_CODE:
+    for ending in (*weights.RUNS_CODE, ".PT"):
         (tmp_path / f"x{ending}").write_bytes(little.read_bytes())
         with pytest.raises(PecgError, match="can run code"):
             weights.read(tmp_path / f"x{ending}")
@@ -300,12 +300,12 @@ def test_weights_that_are_no_finite_numbers(tmp_path: Path, value: float) -> Non
         ("[]", "for the whole: "),
         ("[" * 5000, "for the whole: "),
         (fields(more=1), "for more: "),
-        (fields(model="resnet2d"), "There is no model 'resnet2d'"),
+        (fields(model="resnet2d"), "that cannot be made: There is no model 'resnet2d'"),
         (fields(model=3), "for model: "),
         (fields(sizes={"depth": 3}), "no size 'depth'"),
         (fields(sizes={"kernel": 4}), "give an odd one"),
-        (fields(sizes={"blocks": 10**9}), r"for sizes\.blocks: "),
-        (fields(sizes={"channels": [1, 2, 3, 10**9]}), r"for sizes\.channels: "),
+        (fields(sizes={"blocks": 5000}), r"for sizes\.blocks: "),
+        (fields(sizes={"channels": [1, 2, 3, 5000]}), r"for sizes\.channels: "),
         (fields(leads=[]), "for leads: "),
         (fields(leads=["I", "I"], mean=[], std=[]), "for leads: .* given twice"),
         (fields(leads="I"), "for leads: "),
