@@ -16,7 +16,7 @@ STATEMENTS = (
     ",description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass\n"
     "NORM,normal,1.0,,,NORM,NORM\nIMI,inferior,1.0,,,MI,IMI\nAMI,anterior,1.0,,,MI,AMI\n"
     "LVH,hypertrophy,1.0,,,HYP,LVH\nNST_,non-specific,1.0,1.0,,STTC,NST_\n"
-    "CRBBB,block,1.0,,,CD,CRBBB\nSR,sinus,,,1.0,,\nLVOLT,low,0.0,1.0,,CD,\n"
+    "CRBBB,block,1.0,,,CD,CRBBB\nRAO/RAE,atrial,1.0,,,HYP,RAO/RAE\nSR,sinus,,,1.0,,\nLVOLT,low,0.0,1.0,,CD,\n"
 )
 
 
@@ -71,6 +71,7 @@ def test_a_diagnostic_statement_counts_whatever_its_likelihood(tmp_path: Path) -
         ("super", {"MI", "STTC"}),
         ("form", {"NST_", "LVOLT"}),
         ("rhythm", {"SR"}),
+        ("right", set()),
     ],
 )
 def test_a_task_takes_its_statements(tmp_path: Path, task: str, carried: set[str]) -> None:
@@ -86,6 +87,44 @@ def test_the_real_tasks_have_the_published_sizes(real: Callable[[str], Path]) ->
     assert {task: len(dataset.label_names) for task, dataset in found.items()} == sizes
     every, form = found["all"].labels, found["form"].labels
     assert (every[form.columns] == form).all().all()
+
+
+RIGHT = {
+    "{'CRBBB': 100.0, 'SR': 0.0}": 1,
+    "{'IMI': 100.0, 'RAO/RAE': 0.0}": 1,  # whatever its likelihood
+    "{'RAO/RAE': 15.0, 'CRBBB': 35.0}": 2,
+    "{'LVH': 100.0, 'NORM': 80.0}": 0,
+    "{'CRBB': 100.0}": 0,
+}
+
+
+def test_the_right_heart_is_any_of_its_statements(tmp_path: Path) -> None:
+    dataset = ptbxl.open_folder(folder(tmp_path, *map(row, RIGHT)), "right")
+    assert dataset.labels["RIGHT"].tolist() == [count > 0 for count in RIGHT.values()]
+    assert dataset.label_names == {"RIGHT": "A statement of the right heart"}
+    assert "right" not in ptbxl.TASKS  # the published six
+
+
+def test_the_definition_counts_each_statement(tmp_path: Path) -> None:
+    rows = [row(cell).replace("1,15709", f"{n},{n // 2}", 1) for n, cell in enumerate(RIGHT)]
+    dataset = ptbxl.open_folder(folder(tmp_path, *rows))
+    table = ptbxl.definition(dataset).set_index("statement")
+    assert list(table.index) == ["CRBBB", "IRBBB", "RVH", "RAO/RAE", "any of them"]
+    assert table["words"].tolist()[::3] == ["block", "atrial"]
+    assert table["recordings"].tolist() == [2, 0, 0, 2, 3]
+    assert table["patients"].tolist() == [2, 0, 0, 2, 2]
+    part = dataset.only(np.array([False, True, True, True, True]))
+    assert ptbxl.definition(part)["recordings"].tolist() == [1, 0, 0, 2, 2]
+
+
+def test_the_real_right_hearts(real: Callable[[str], Path]) -> None:
+    dataset = ptbxl.open_folder(real("ptb-xl"), "right")
+    table = ptbxl.definition(dataset)
+    assert table["recordings"].tolist() == [8, 20, 2, 3, 29]
+    assert table["patients"].tolist() == [8, 20, 2, 3, 29]
+    assert table["words"][1] == "incomplete right bundle branch block"
+    assert int(dataset.labels["RIGHT"].sum()) == 29
+    assert dataset.table["patient"][dataset.labels["RIGHT"]].nunique() == 29
 
 
 def test_the_slow_signal_is_the_releases_own(real: Callable[[str], Path]) -> None:

@@ -20,6 +20,10 @@
 - There are six tasks: all 71 statements, 44 diagnostic ones, their 23 subclasses and 5
   superclasses, 19 form statements and 12 rhythm statements. Four statements are diagnostic and
   form at once.
+- A seventh task, `right`, is *ours* and no one's published one: a single label, on a recording with
+  at least one statement of the right heart, CRBBB, IRBBB, RVH or RAO/RAE. Few carry it, and it can
+  be subtle. It is what an open dataset can offer in the place of the private set of pulmonary
+  embolisms, which strain the right heart, and says nothing of embolisms. `definition` counts it.
 - Ages are in years and become days here, at 365.25 a year. An age of 300 hides one above 89.
 - In `sex`, 0 is male and 1 is female.
 - Releases before 1.0.3 hold duplicates. Among the first 500 recordings five pairs have the same
@@ -45,6 +49,9 @@ SUPERCLASSES = {
     "HYP": "Hypertrophy",
 }
 TASKS = ("all", "diagnostic", "sub", "super", "form", "rhythm")
+RIGHT = "right"  # the task of our own
+RIGHT_STATEMENTS = ("CRBBB", "IRBBB", "RVH", "RAO/RAE")
+RIGHT_LABELS = {"RIGHT": "A statement of the right heart"}
 _PATHS = {500.0: "filename_hr", 100.0: "filename_lr"}
 RELEASE_RECORDINGS = (21_799, 21_837)  # 1.0.3, and 1.0.1 that the Challenge copied
 _COLUMNS = ["ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold"]
@@ -53,13 +60,15 @@ _COLUMNS = ["ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold"]
 def open_folder(root: Path, task: str = "super", fs: float = FS) -> Dataset:
     """The release or a part of it, from the folder that holds ptbxl_database.csv.
 
-    task: one of TASKS, what the labels are. fs: 500 or 100 Hz, which of the two signals is read.
+    task: one of TASKS or RIGHT, what the labels are. fs: 500 or 100 Hz, which of the two signals
+    is read.
     Raises PecgError when the folder is no PTB-XL folder, a needed column is missing, or there is
     no such task or rate.
     """
-    if task not in TASKS or fs not in _PATHS:
+    if task not in (*TASKS, RIGHT) or fs not in _PATHS:
         raise PecgError(
-            f"PTB-XL has the tasks {', '.join(TASKS)} at 500 or 100 Hz, not {task!r} at {fs:g} Hz."
+            f"PTB-XL has the tasks {', '.join((*TASKS, RIGHT))} at 500 or 100 Hz, not {task!r} at "
+            f"{fs:g} Hz."
         )
     database = root / "ptbxl_database.csv"
     statements = root / "scp_statements.csv"
@@ -109,10 +118,31 @@ def likelihoods(root: Path) -> pd.DataFrame:
     return table.astype(float).set_index(raw["ecg_id"])
 
 
+def definition(dataset: Dataset) -> pd.DataFrame:
+    """What the task `right` is made of, in the recordings of `dataset`, PTB-XL at any task.
+
+    One row a statement, of which a recording may carry several, and a last one for the label
+    itself. Columns: statement, words, recordings, patients.
+    """
+    listed = _statements(dataset.root / "scp_statements.csv")
+    rated = likelihoods(dataset.root).reindex(columns=list(RIGHT_STATEMENTS))
+    carried = rated.loc[dataset.table["record"]].notna()  # (recordings, 4)
+    flags = {name: carried[name].to_numpy() for name in RIGHT_STATEMENTS}
+    flags["any of them"] = carried.any(axis=1).to_numpy()
+    rows = []
+    for name, flag in flags.items():
+        words = listed[name]["words"] if name in listed else RIGHT_LABELS["RIGHT"]
+        people = dataset.table["patient"][flag].nunique()
+        rows.append((name, words, int(flag.sum()), int(people)))
+    return pd.DataFrame(rows, columns=["statement", "words", "recordings", "patients"])
+
+
 def label_names(listed: dict[str, dict[str, str]], task: str) -> dict[str, str]:
     """The labels of `task`, code to words, in the order of scp_statements.csv."""
     if task == "super":
         return SUPERCLASSES
+    if task == RIGHT:
+        return RIGHT_LABELS
     found = (of_one[task] for of_one in listed.values() if task in of_one)
     words = {name: name if task == "sub" else listed[name]["words"] for name in found}
     return dict(sorted(words.items())) if task == "sub" else words
@@ -134,6 +164,8 @@ def _statements(path: Path) -> dict[str, dict[str, str]]:
                 "super": str(row["diagnostic_class"]),
                 "sub": str(row["diagnostic_subclass"]),
             }
+        if name in RIGHT_STATEMENTS:
+            of_one[RIGHT] = next(iter(RIGHT_LABELS))
         listed[name] = of_one
     return listed
 
