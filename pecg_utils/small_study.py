@@ -43,7 +43,6 @@ MODELS: dict[str, tuple[str, tuple[tuple[str, Any], ...]]] = {
     "restransformer": ("restransformer", ()),
     "transformer": ("rawtransformer", ()),
 }
-SITE = {"hospitals": "ptb-xl"}  # of the large set: its patients are the small set's
 Trials = dict[tuple[str, str, str], list[Outcome]]  # model, way, size -> a training a number
 
 
@@ -76,7 +75,7 @@ def gather(run: Run) -> Sets:
             f"{_kind(run.training)}: give both as real recordings, or both as twins."
         )
     if p.dataset == "ptbxl":
-        source = large.without(source, SITE.get(p.source), large.OF_RIGHT[p.source])
+        source = large.without(source, large.SITE, large.OF_RIGHT[p.source])
     source = large.enough(source, p.least)
     many = run.windows(source, TWELVE_LEADS, needed=True)
     few = run.windows(run.training, TWELVE_LEADS, labelled=False, needed=True)

@@ -1,0 +1,261 @@
+"""What the page on small sets says of its tables."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pecg_utils.claims import interval
+from pecg_utils.words import markdown
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+
+HEAD, ALL = "head only", "all weights"
+NAMES = {
+    "ptbxl": "PTB-XL",
+    "cpsc2018": "CPSC2018",
+    "hospitals": "the Challenge and LUDB",
+    "pe": "PE-HSM",
+}
+# What is known of the paper's findings, in its own order; none has a number (papers' section 6.5).
+_READ = "a digest of arXiv 2503.08960"
+
+
+def task(dataset: str, kind: str) -> "Markdown":
+    """What the small set is, and what it stands for."""
+    if dataset == "pe" and kind == "twin":
+        return markdown(
+            "The small set of this page is a *twin* of the private one, with as many findings as "
+            "we chose to give it. One patient in four has an embolism, and the ECG of one in two "
+            "of these shows it. No number on this page is about real embolisms."
+        )
+    if dataset == "pe":
+        return markdown(
+            f"The small set of this page is the reader's own (*{kind}*), in the form of the "
+            "private one. It is not the paper's set."
+        )
+    return markdown(
+        f"The small set of this page is a stand-in, made of PTB-XL (*{kind}*): is there any of the "
+        "statements of the right heart below? No number on this page is about embolisms."
+    )
+
+
+def sets(large: Any, small: Any, source: str, name: str, kind: str) -> pd.DataFrame:
+    """The two sets side by side. large, small: their windows. source, name: their datasets."""
+    rows = {}
+    for words, windows, of in (("large", large, source), ("small", small, name)):
+        carried = windows.labels.any(axis=1)
+        rows[f"the {words} set"] = {
+            "dataset": f"{NAMES.get(of, of)}, {kind}",
+            "recordings": f"{len(windows):,}",
+            "labels": str(len(windows.classes)),
+            "recordings with a label": f"{int(carried.sum()):,} ({100 * carried.mean():.0f} %)",
+        }
+    return pd.DataFrame(rows)
+
+
+def compared(table: pd.DataFrame, metric: str = "auroc") -> pd.DataFrame:
+    """Every model and way, a column for each number of recordings: value and interval."""
+    part = _numeric(table[table["metric"] == metric], "value", "low", "high")
+    shown: dict[str, dict[tuple[str, str], str]] = {}
+    for row in part.itertuples(index=False):
+        head = f"{row.size:,} taught"
+        shown.setdefault(head, {})[row.model, row.way] = interval(row.value, row.low, row.high)
+    found = pd.DataFrame(shown)
+    found.index = pd.Index([f"{model}, {way}" for model, way in found.index])
+    return found
+
+
+def gained(table: pd.DataFrame, kind: str) -> "Markdown":
+    """What pre-training brings: how many differences from scratch leave 0 out, and which way."""
+    part = _numeric(table[table["metric"] == "auroc"], "gain", "gain_low", "gain_high")
+    lines = []
+    for way in (HEAD, ALL):
+        own = part[part["way"] == way]
+        more, less = own["gain_low"] > 0, own["gain_high"] < 0
+        lines.append(
+            f"- *{way}* less from scratch, *{kind}*: {own['gain'].mean():+.3f} in the mean over "
+            f"models and sizes; the interval leaves 0 out in {int((more | less).sum())} of "
+            f"{len(own)} comparisons"
+            + _named("better", own[more])
+            + _named("worse", own[less])
+            + "."
+        )
+    return markdown("\n".join(lines))
+
+
+def _named(word: str, rows: pd.DataFrame) -> str:
+    if rows.empty:
+        return ""
+    each = [f"{row.model} at {row.size:,}" for row in rows.itertuples(index=False)]
+    return f"; {word}: {', '.join(each)}"
+
+
+def findings(table: pd.DataFrame, grid: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """What the paper says in words, and what was measured here; columns: says, here, read.
+
+    Numbers of the paper could not be had, so that none is put beside ours.
+    """
+    part = _numeric(table[table["metric"] == "auroc"], "value", "gain", "gain_low", "gain_high")
+    tuned = part[part["way"] != "from scratch"]
+    by_model = part.groupby("model")["value"].mean()
+    best = by_model.idxmax()
+    better = int((tuned["gain_low"] > 0).sum())
+    rows = [
+        (
+            "transfer helps",
+            f"better beyond chance in {better} of {len(tuned)} comparisons, worse in "
+            f"{int((tuned['gain_high'] < 0).sum())} ({kind})",
+        ),
+        (
+            "CRNN is the best trade-off, ResNet-18 stable",
+            f"highest mean AUROC over ways and sizes: {best}, {by_model.max():.3f}; "
+            f"of all models {by_model.min():.3f} to {by_model.max():.3f} ({kind})",
+        ),
+        ("attention models gain from all weights, others from the head alone", _ways(tuned, kind)),
+        ("the best length and normalisation depend on the model", _cells(grid, kind)),
+    ]
+    found = pd.DataFrame(rows, columns=["the paper says", "here"])
+    found["read in"] = _READ
+    return found.set_index("the paper says")
+
+
+def _ways(tuned: pd.DataFrame, kind: str) -> str:
+    wide = tuned.groupby(["model", "way"])["gain"].mean().unstack("way")
+    each = [f"{m}: {row[HEAD]:+.3f} and {row[ALL]:+.3f}" for m, row in wide.iterrows()]
+    return f"gain of the head alone and of all weights, mean over sizes: {'; '.join(each)} ({kind})"
+
+
+def _cells(grid: pd.DataFrame, kind: str) -> str:
+    best = grid.loc[_numeric(grid, "validation").groupby("model")["validation"].idxmax()]
+    each = [
+        f"{row.model}: {row.samples:,} samples, {row.normalise}"
+        for row in best.itertuples(index=False)
+    ]
+    return f"best by validation: {'; '.join(each)} ({kind})"
+
+
+def varied(grid: pd.DataFrame, kind: str) -> "Markdown":
+    """How far the cells of the grid lie apart, beside how wide their intervals are."""
+    grid = _numeric(grid, "value", "low", "high")
+    lines = []
+    for model, part in grid.groupby("model", sort=False):
+        best = part.loc[part["value"].idxmax()]
+        within = int((part["high"] >= best["value"]).sum()) - 1
+        width = float((part["high"] - part["low"]).mean())
+        lines.append(
+            f"- {model}, *{kind}*: the {len(part)} cells lie between {part['value'].min():.3f} and "
+            f"{best['value']:.3f}, and an interval is {width:.3f} wide in the mean. That of "
+            f"{within} of the {len(part) - 1} other cells holds the best cell's value."
+        )
+    return markdown("\n".join(lines))
+
+
+def epochs(table: pd.DataFrame, kind: str) -> "Markdown":
+    """By how much the epoch of the best test side lies above that of the best validation side."""
+    wide = _numeric(table, "value").pivot(
+        index=["model", "seed", "metric"], columns="rule", values="value"
+    )
+    above = (wide["by the test side, as coded"] - wide["by validation"]).groupby("metric")
+    each = [
+        f"{words} {above.get_group(metric).mean():+.3f} in the mean "
+        f"({above.get_group(metric).min():+.3f} to {above.get_group(metric).max():+.3f})"
+        for metric, words in (("f1", "F1"), ("auroc", "AUROC"))
+    ]
+    count = len(wide) // 2
+    return markdown(
+        f"The epoch with the best F1 on the test side, less that with the best F1 on validation, "
+        f"over {count} {'training' if count == 1 else 'trainings'}, *{kind}*: {' and '.join(each)}."
+    )
+
+
+def configured(table: pd.DataFrame, kind: str) -> "Markdown":
+    """What choosing length and normalisation by the test side adds."""
+    lines = []
+    for model, part in _numeric(table, "value").groupby("model", sort=False):
+        by_test, by_validation = part.iloc[0], part.iloc[1]
+        lines.append(
+            f"- {model}, *{kind}*: F1 {by_test['value']:.3f} ({by_test['cell']}) by the test side, "
+            f"{by_validation['value']:.3f} ({by_validation['cell']}) by validation: "
+            f"{by_test['value'] - by_validation['value']:+.3f}."
+        )
+    return markdown("\n".join(lines))
+
+
+def noisy(table: pd.DataFrame, kind: str) -> "Markdown":
+    """How far tests with random changes scatter, beside the sound one."""
+    lines = []
+    for model, part in _numeric(table[table["metric"] == "auroc"], "value").groupby(
+        "model", sort=False
+    ):
+        sound = float(part.loc[part["draw"] == 0, "value"].iloc[0])
+        drawn = part.loc[part["draw"] != 0, "value"]
+        lines.append(
+            f"- {model}, *{kind}*: AUROC {sound:.3f} without changes; {drawn.min():.3f} to "
+            f"{drawn.max():.3f} in {len(drawn)} tests with random changes, {drawn.mean():.3f} in "
+            "the mean."
+        )
+    return markdown("\n".join(lines))
+
+
+def filters(table: pd.DataFrame, kind: str) -> "Markdown":
+    """What each filter changes for a model, less no filter."""
+    part = _numeric(table[table["metric"] == "auroc"], "value", "gain", "gain_low", "gain_high")
+    each = []
+    for row in part.itertuples(index=False):
+        if row.name == "none":
+            continue
+        sure = " (leaves 0 out)" if row.gain_low > 0 or row.gain_high < 0 else ""
+        each.append(f"{row.name} {_signed(row.gain, row.gain_low, row.gain_high)}{sure}")
+    first = part[part["name"] == "none"].iloc[0]
+    return markdown(
+        f"AUROC without a filter {first['value']:.3f}, *{kind}*; the others less that: "
+        f"{'; '.join(each)}."
+    )
+
+
+def st(summary: pd.DataFrame, kind: str) -> "Markdown":
+    """What the filter as coded does to the ST level, in a sentence."""
+    part = _numeric(summary[summary["wave"] == "ST"])
+    own = part[part["filter"] == "as coded"].iloc[0]
+    return markdown(
+        f"On {int(own['levels']):,} ST levels of {int(own['patients'])} patients, *{kind}*: "
+        + "; ".join(
+            f"*{row['filter']}* moves them by {row['change_uv']:.0f} µV in the median patient's "
+            "median"
+            for _, row in part.iterrows()
+            if row["filter"] != "none"
+        )
+        + "."
+    )
+
+
+def unlabelled(table: pd.DataFrame, kind: str) -> "Markdown":
+    """What the recordings without a label change where they are taught as negatives."""
+    if table.empty:
+        return markdown(
+            "The large set of this run has no recordings without a label that could be taught as "
+            "negatives."
+        )
+    each = [
+        f"{row.name_} {_signed(row.value, row.low, row.high)}"
+        for row in table.rename(columns={"name": "name_"}).itertuples(index=False)
+    ]
+    first = table.iloc[0]
+    return markdown(
+        f"{int(first['without']):,} of the {int(first['recordings']):,} recordings of the large "
+        f"set, *{kind}*, carry no label. Macro AUROC on those with a label, taught with them as "
+        f"negatives less taught without them: {'; '.join(each)}."
+    )
+
+
+def _signed(value: float, low: float, high: float) -> str:
+    if np.isnan(low):
+        return f"{value:+.3f}"
+    return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def _numeric(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """`table` with these columns as numbers, in which a record has None for NaN."""
+    return table.astype(dict.fromkeys(columns, float))
