@@ -9,7 +9,7 @@ but the embolism tells them apart.
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from pecg_utils.errors import PecgError
 from pecg_utils.twins import writing
 from pecg_utils.twins.findings import draw_adult, rhythm_of
 from pecg_utils.twins.noise import Device
-from pecg_utils.twins.person import record
+from pecg_utils.twins.person import Simulated, record
 from pecg_utils.twins.torso import LEADS, stepped
 from pecg_utils.twins.writers import write_microvolts
 
@@ -100,14 +100,19 @@ def write(root: Path, patients: int, seed: int = 0, workers: int | None = None) 
     return writing.write(root, about, fill)
 
 
-def render(planned: Planned, root: Path, seed: int) -> list[str]:
-    """Simulate and write one patient's recording under `root`; gives its row."""
+def simulated(planned: Planned, seed: int) -> Simulated:
+    """One patient's recording as it is written, and where the simulator laid its waves."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(15, planned.number)))
     findings = [*(["PE"] if planned.embolism else []), *planned.others]
     person = draw_adult(rng, planned.age * 365.25, planned.sex, findings, seen=SEEN)
     rhythm = rhythm_of(rng, findings)
     made = record(rng, person, 10.0, FS, rhythm=rhythm, device=DEVICE)
-    signal = stepped(made.signal, STEP)
+    return replace(made, signal=stepped(made.signal, STEP))
+
+
+def render(planned: Planned, root: Path, seed: int) -> list[str]:
+    """Simulate and write one patient's recording under `root`; gives its row."""
+    signal = simulated(planned, seed).signal
     write_microvolts(root / "records", planned.record, signal, LEADS, FS)
     return [
         planned.record,
