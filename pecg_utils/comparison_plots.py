@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _COSTS = {  # columns, and what stands above the panels
     "weights": "weights",
-    "learned": "taught when the\nhead alone is",
+    "learned": "weights taught:\nhead only",
     "multiply_adds": "multiply-adds\nfor a recording",
     "seconds": "time of training",
     "mebibytes": "memory of a\ntraining step",

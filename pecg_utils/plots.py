@@ -68,6 +68,15 @@ def note(
         panel.annotate(words, at, off, ha=ha, va=va, annotation_clip=False, **look)
 
 
+def rows(panel: "Axes", names: Sequence[str], named: bool = True, size: float = 10) -> None:
+    """A row of the panel for each name, the first on top, every other on a pale ground."""
+    for place in range(0, len(names), 2):
+        panel.axhspan(place - 0.5, place + 0.5, color=PALE, linewidth=0, zorder=0)
+    panel.set_yticks(range(len(names)), names if named else [], fontsize=size)
+    panel.tick_params(axis="y", length=0)
+    panel.set_ylim(len(names) - 0.5, -0.5)
+
+
 def key(
     figure: "Figure",
     handles: "Sequence[Artist]",
@@ -80,9 +89,9 @@ def key(
     figure.legend(handles=handles, ncols=columns, title=title, columnspacing=1.6, **look)
 
 
-def numbered(table: pd.DataFrame, words: str) -> pd.DataFrame:
-    """The same table, None being NaN but in the columns of `words`, which are parted by spaces."""
-    return table.astype({column: float for column in table.columns if column not in words.split()})
+def numbered(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table, None being NaN, and a column of nothing but numbers being one of numbers."""
+    return table.where(table.notna(), np.nan).infer_objects()
 
 
 def ecg(recording: Recording, start: float = 0.0) -> "Figure":

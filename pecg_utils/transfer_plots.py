@@ -54,7 +54,6 @@ _SEEN: Looks = {  # at the test
     "another's tokens": (INK, {"marker": "^", **EDGED}),
 }
 _WHISKER, _SPREAD = "95 % over patients", "least to most over draws or seeds"
-_WORDS = "tested name method shots metric label words mode band taught seen"
 
 
 def shots(table: pd.DataFrame, metric: str = AUROC) -> "Figure":
@@ -63,7 +62,7 @@ def shots(table: pd.DataFrame, metric: str = AUROC) -> "Figure":
     table: with method, shots, recordings (mean number taught), metric, value, low, high (95 % over
     patients), least and most (over draws of the shots, or seeds). A method may lack a value.
     """
-    table = numbered(table[table["metric"] == metric], _WORDS)
+    table = numbered(table[table["metric"] == metric])
     modes, methods = _modes(table["shots"]), list(dict.fromkeys(table["method"]))
     figure, (panel,) = canvas(10, 5.4)
     looks, ends = _of_methods(methods), {}
@@ -115,7 +114,7 @@ def per_label(table: pd.DataFrame) -> "Figure":
     table: with label, words, mode, value, low, high, positives (children tested that carry the
     label) and adults (that carry it and were taught). Both numbers stand on the right.
     """
-    table = numbered(table, _WORDS)
+    table = numbered(table)
     looks = _of_modes(_modes(table["mode"]))
     facts = table.groupby("label", sort=False)[["words", "positives", "adults"]].last()
     last = table[table["mode"] == [*looks][-1]].set_index("label")["value"].reindex(facts.index)
@@ -148,7 +147,7 @@ def by_age(table: pd.DataFrame) -> "Figure":
 
     table: with band, windows, patients, mode, value, low, high; the bands in their order.
     """
-    table = numbered(table, _WORDS)
+    table = numbered(table)
     bands, looks = list(dict.fromkeys(table["band"])), _of_modes(_modes(table["mode"]))
     figure, (panel,) = canvas(10, 4.4)
     for number, (mode, (colour, look)) in enumerate(looks.items()):
@@ -177,7 +176,7 @@ def ablation(table: pd.DataFrame, mode: str | Sequence[str] | None = None) -> "F
     paper's difference, or nothing). The grey band is as wide to either side of 0 as seeds of the
     complete model lie apart. mode: which to draw; all of them if none is given.
     """
-    table = numbered(table, _WORDS)
+    table = numbered(table)
     modes = _modes(table["mode"]) if mode is None else [mode] if isinstance(mode, str) else [*mode]
     table = table[table["mode"].isin(modes)]
     names = [name for name in dict.fromkeys(table["name"]) if name != "complete"]
@@ -217,7 +216,7 @@ def controls(table: pd.DataFrame) -> "Figure":
 
     table: with name ("real" and the controls), mode, value, low, high, least and most (of seeds).
     """
-    table = numbered(table, _WORDS)
+    table = numbered(table)
     modes, names = _modes(table["mode"]), list(dict.fromkeys(table["name"]))
     figure, panels = canvas(10, 1.6 + 0.46 * len(names), 1, len(modes))
     for panel, mode in zip(panels, modes, strict=True):
@@ -247,7 +246,7 @@ def leak(table: pd.DataFrame) -> "Figure":
     table: with taught (where the tokens were in training), seen (what is given at the test), value,
     low, high. What was not tried may be absent.
     """
-    table = numbered(table, _WORDS)
+    table = numbered(table)
     rows = list(dict.fromkeys(table["taught"]))
     looks = {name: look for name, look in _SEEN.items() if name in set(table["seen"])}
     figure, (panel,) = canvas(10, 1.5 + 0.72 * len(rows))
@@ -268,7 +267,7 @@ def flagged(table: pd.DataFrame) -> "Figure":
     table: with label, words, band, children, share, low, high (from 0 to 1), and rate, the share of
     healthy adults who are called so. Numbers are bold where the interval does not hold that rate.
     """
-    table = numbered(table, _WORDS)
+    table = numbered(table)
     labels, bands = (list(dict.fromkeys(table[column])) for column in ("label", "band"))
     share, low, high = (
         table.pivot(index="label", columns="band", values=of).loc[labels, bands].to_numpy()

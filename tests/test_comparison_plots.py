@@ -171,6 +171,19 @@ def test_a_cost_that_is_not_known_is_written_as_such():
     assert len(memory.lines[0].get_xdata()) == 0
 
 
+def test_what_the_head_alone_has_is_one_more_cost():
+    table = costs().assign(learned=[512, 1.5e6, 5130, 12, 99999, 4e4, 7, 1e3])
+    scores, weights, learned, *others = legible(comparison_plots.cost_and_score(table))
+    assert learned.get_title("left") == "weights taught:\nhead only"
+    expected = table.sort_values("value", ascending=False)
+    np.testing.assert_array_equal(weights.lines[0].get_xdata(), expected["weights"])
+    np.testing.assert_array_equal(learned.lines[0].get_xdata(), expected["learned"])
+    told = ["512", "40 k", "7", "1.5 M", "12", "100 k", "5.1 k", "1.0 k"]
+    assert notes(learned) == told
+    assert len(others) == 3
+    assert len(scores.get_yticklabels()) == 8
+
+
 def f1s():
     rows = [
         (name, metric, value, value - 0.02 * (value > 0), value + 0.01 * (value > 0))

@@ -44,11 +44,13 @@ ORDER = [
         "transfer_plots",
         "challenge_plots",
         "children_plots",
+        "choosing_plots",
         "comparison_plots",
         "contrast_plots",
         "electrogram_plots",
         "filter_plots",
         "resolution_plots",
+        "small_plots",
     ],
     ["claims", "plots", "cards", "sources"],
     [
