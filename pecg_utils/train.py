@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from pecg_utils import files, progress
+from pecg_utils.augment import augmented
 from pecg_utils.objectives import ManyLabels, Objective
 
 _SAVE_EVERY = 10.0  # seconds between two checkpoints
@@ -44,7 +45,9 @@ class Training:
     second one, drawn anew each time, by a model of both. crop: samples of the piece of a window
     that is taught, drawn anew each time; 0 for the whole. watch: whether what the model answers to
     both other sides is kept after every epoch, for an audit; nothing is chosen by it. quiet: with
-    `last`, the validation side is looked at after the last epoch alone.
+    `last`, the validation side is looked at after the last epoch alone. augment: whether each
+    window, or the piece of it, is changed at random, as augment.py has it, anew each time that it
+    is taught; one of two signals is not.
     """
 
     epochs: int = 200
@@ -62,6 +65,7 @@ class Training:
     crop: int = 0
     watch: bool = False
     quiet: bool = False
+    augment: bool = False
 
 
 class Taught(Protocol):
@@ -220,22 +224,35 @@ def _one_epoch(
 def _given(
     batch: Any, training: Training, generator: np.random.Generator, both: bool
 ) -> list[torch.Tensor]:
-    """What the model is called with in training: a batch, rolled or with signals hidden.
+    """What the model is called with in training: a batch, rolled, cut, changed or partly hidden.
 
     both: whether it reads two signals.
     """
     if not isinstance(batch, tuple):  # (B, L, T)
         if training.shift:
             batch = rolled(batch, generator.integers(batch.shape[2], size=len(batch)))
-        if 0 < training.crop < batch.shape[2]:
-            first = generator.integers(batch.shape[2] - training.crop + 1, size=len(batch))  # (B,)
-            places = first[:, None] + np.arange(training.crop)  # (B, crop)
-            batch = np.take_along_axis(batch, places[:, None], axis=2)  # (B, L, crop)
+        batch = drawn_piece(batch, training.crop, generator)
+        if training.augment:
+            batch = augmented(batch, generator)
         return [torch.from_numpy(batch)]
     ecg, second, mask = batch  # (B, L, T), (B, K, U), (B, K)
     if training.hide and both:
         mask = mask & (generator.random((len(mask), 1)) >= training.hide)
     return [torch.from_numpy(part) for part in (ecg, second, mask)]
+
+
+def drawn_piece(
+    windows: npt.NDArray[np.float32], crop: int, generator: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """A piece of `crop` samples of each of the windows (B, L, T), at a place of its own.
+
+    The windows themselves where `crop` is 0, or no shorter than they are.
+    """
+    if not 0 < crop < windows.shape[2]:
+        return windows
+    first = generator.integers(windows.shape[2] - crop + 1, size=len(windows))  # (B,)
+    places = first[:, None] + np.arange(crop)  # (B, crop)
+    return np.take_along_axis(windows, places[:, None], axis=2)  # (B, L, crop)
 
 
 def _copied(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -39,6 +39,7 @@ ORDER = [
     ["ledger"],
     ["mrmnet_plots"],
     [
+        "augment_plots",
         "state_plots",
         "peace_picture",
         "transfer_plots",
@@ -75,6 +76,7 @@ ORDER = [
     ["domain", "transfers"],
     [
         "alignment",
+        "augment",
         "chapters",
         "contrastive",
         "cost",
