@@ -1,12 +1,15 @@
-"""The benchmark's loss: binary cross-entropy in which a rare label's positives weigh more.
+"""Losses of labels that do not exclude each other, in which a rare label's positives weigh more.
 
-With n_c positive windows of label c among N, logit z and target y (arXiv 2510.03780, as its
-independent reproduction codes it):
+The benchmark's is a binary cross-entropy. With n_c positive windows of label c among N, logit z and
+target y (arXiv 2510.03780, as its independent reproduction codes it):
 
     w_c  = min((N - n_c) / max(1, n_c), tau),    tau = 100
     loss = mean over batch and label of  (1 - y) softplus(z) + y w_c softplus(-z)
 
 N and n_c are counted over the training windows, once, and never over a batch.
+
+The focal loss (Lin et al., arXiv 1708.02002) also lets answers that are right already count less;
+see `focal`.
 """
 
 import torch
@@ -38,3 +41,27 @@ def weighted_bce(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(
         logits, targets.to(logits.dtype), pos_weight=weights
     )
+
+
+def focal(
+    logits: Tensor, targets: Tensor, weights: Tensor, alpha: float = 0.7, gamma: float = 2.0
+) -> Tensor:
+    """The focal loss, a scalar, from logits and targets (B, C) and the positives' weights (C,).
+
+    With p the probability that is given to what is true, p = sigmoid(z) of a positive and
+    sigmoid(-z) of a negative, it is the mean over batch and label of
+
+        y alpha w_c (1 - p)^gamma (-log p)  +  (1 - y) (1 - alpha) (1 - p)^gamma (-log p)
+
+    alpha and gamma: *code*, of arXiv 2503.08960's, which weighs positives too; its weights are
+    given numbers. Where that code puts alpha and the weights is not known here: alpha on the
+    positives and 1 - alpha on the negatives, as Lin et al. have it, and the weights on the
+    positives' term alone, as in binary cross-entropy, are *ours*. With gamma 0 and alpha 0.5 it is
+    half of `weighted_bce`.
+    """
+    y = targets.to(logits.dtype)
+    right = (2 * y - 1) * logits  # (B, C), the logit of what is true
+    share = alpha * weights * y + (1 - alpha) * (1 - y)  # (B, C)
+    # log p and log (1 - p) by log-sigmoids: neither rounds to the log of 0.
+    wrong = torch.exp(gamma * functional.logsigmoid(-right))  # (B, C), (1 - p)^gamma
+    return -(share * wrong * functional.logsigmoid(right)).mean()

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from pecg_utils.contrastive import Contrast
-from pecg_utils.losses import positive_weights, weighted_bce
+from pecg_utils.losses import focal, positive_weights, weighted_bce
 from pecg_utils.models.agcacl import Answer
 from pecg_utils.models.mrmnet import Answer as MrmAnswer
 from pecg_utils.mutual import Terms, mutual_loss
 
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
+LOSSES = ("weighted", "plain", "focal")  # of many labels
 
 
 class Told(nn.Module):
@@ -29,22 +30,26 @@ class Told(nn.Module):
 
 
 class ManyLabels(Told):
-    """Logits (B, C) of labels that do not exclude each other: binary cross-entropy.
+    """Logits (B, C) of labels that do not exclude each other: binary cross-entropy, or focal.
 
-    labels: (N, C) of the training side. loss: "weighted" by its positives, or "plain".
+    labels: (N, C) of the training side. loss: "weighted" by its positives, "plain", or "focal",
+    which is weighted by them too. Raises ValueError for another.
     """
 
     weights: Tensor
 
     def __init__(self, labels: Flags, loss: str) -> None:
         super().__init__()
+        if loss not in LOSSES:
+            raise ValueError(f"there is no loss {loss!r}; there are {', '.join(LOSSES)}")
+        self.loss = focal if loss == "focal" else weighted_bce
         weights = torch.ones(labels.shape[1])  # (C,)
-        if loss == "weighted":
+        if loss != "plain":
             weights = positive_weights(torch.from_numpy(labels))
         self.register_buffer("weights", weights)
 
     def forward(self, answer: Tensor, targets: Tensor, passed: float) -> Tensor:
-        return weighted_bce(answer, targets, self.weights)
+        return self.loss(answer, targets, self.weights)
 
     @staticmethod
     def probabilities(answer: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from pecg_utils import mutual
 from pecg_utils.contrastive import Contrast, Terms, ramp
-from pecg_utils.losses import positive_weights, weighted_bce
+from pecg_utils.losses import focal, positive_weights, weighted_bce
 from pecg_utils.models.agcacl import Answer
 from pecg_utils.models.mrmnet import Answer as MrmAnswer
 from pecg_utils.models.mrmnet import MeanProbability
@@ -50,6 +50,22 @@ def test_many_labels_go_down_the_weighted_cross_entropy(loss):
     assert torch.equal(found, weighted_bce(logits, targets, weighs))
     assert torch.equal(objective(logits, targets, 7.5), found)  # the epoch does not count
     assert set(objective.state_dict()) == {"weights"}
+
+
+def test_many_labels_go_down_the_focal_loss_with_the_weights_of_their_positives():
+    objective = ManyLabels(LABELS, "focal")
+    weighs = positive_weights(torch.from_numpy(LABELS))
+    assert torch.equal(objective.weights, weighs)
+    logits, targets = torch.randn(4, 3), torch.from_numpy(LABELS).float()
+    found = objective(logits, targets, 0.0)
+    assert torch.equal(found, focal(logits, targets, weighs))
+    assert not torch.equal(found, weighted_bce(logits, targets, weighs))
+    assert set(objective.state_dict()) == {"weights"}
+
+
+def test_a_loss_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="no loss 'dice'; there are weighted, plain, focal"):
+        ManyLabels(LABELS, "dice")
 
 
 def test_one_label_goes_down_the_whole_contrast_at_the_epochs_that_have_passed():
