@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pecg_utils import noisy_test, small_study, subgroups
+from pecg_utils import comparison, marked_waves, noisy_test, small_study, subgroups
 from pecg_utils.chapters.ecgs_enough import FS
+from pecg_utils.choosing_plots import AS_CODED, BY_TEST, BY_VALIDATION, LAST, SOUNDLY
 from pecg_utils.data.recording import TWELVE_LEADS
 from pecg_utils.filters import FILTERS
 from pecg_utils.ledger import Run
@@ -20,11 +21,6 @@ from pecg_utils.picked import area
 from pecg_utils.small_study import EVERY, Sets, Trials
 from pecg_utils.trial import Outcome, epochs
 
-BY_TEST, BY_VALIDATION, LAST = RULES = (
-    "by the test side, as coded",
-    "by validation",
-    "last epoch",
-)
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
@@ -68,7 +64,7 @@ def epochs_chosen(trials: Mapping[str, Sequence[Outcome]], labels: Flags) -> pd.
                     [scored(targets, np.load(path).mean(axis=1)) for path in paths]
                 )
             taken = {
-                BY_TEST: int(seen["test"]["f1"].idxmax()),
+                AS_CODED: int(seen["test"]["f1"].idxmax()),
                 BY_VALIDATION: int(seen["validation"]["f1"].idxmax()),
                 LAST: len(seen["test"]) - 1,
             }
@@ -82,8 +78,8 @@ def epochs_chosen(trials: Mapping[str, Sequence[Outcome]], labels: Flags) -> pd.
 def grid(run: Run, sets: Sets) -> pd.DataFrame:
     """Length and normalisation by model, each taught the whole small set from scratch, once.
 
-    Columns: name, model, samples, normalise, value, low, high (AUROC on the test side),
-    validation (AUROC there), f1, validation_f1.
+    Columns: name, model, samples, normalise, value, low, high (AUROC on the test side), and
+    validation (AUROC there).
     """
     p = run.parameters
     rows = []
@@ -98,7 +94,6 @@ def grid(run: Run, sets: Sets) -> pd.DataFrame:
             for outcome in run.trials(sets.small, plan):
                 (fold,) = outcome.folds
                 held = sets.small.labels[fold.sides["validation"]]
-                there = scored(held, np.load(fold.folder / "validation.npy"))
                 how = outcome.protocol.normalise
                 rows.append(
                     {
@@ -107,22 +102,21 @@ def grid(run: Run, sets: Sets) -> pd.DataFrame:
                         "samples": int(length),
                         "normalise": how,
                         **outcome.value("auroc")[["value", "low", "high"]].to_dict(),
-                        "validation": there["auroc"],
-                        "f1": scored(outcome.targets, outcome.probabilities)["f1"],
-                        "validation_f1": there["f1"],
+                        "validation": area(held, np.load(fold.folder / "validation.npy")),
                     }
                 )
     return pd.DataFrame(rows)
 
 
 def configurations(table: pd.DataFrame) -> pd.DataFrame:
-    """What choosing a cell of the grid by the test side adds: model, rule, cell, value (F1)."""
+    """What choosing a cell of the grid by the test side adds: name, model, rule, cell, value
+    (AUROC on the test side)."""
     rows = []
     for model, part in table.groupby("model", sort=False):
-        for rule, by in ((BY_TEST, "f1"), (BY_VALIDATION, "validation_f1")):
+        for rule, by in ((BY_TEST, "value"), (SOUNDLY, "validation")):
             best = part.loc[part[by].idxmax()]
-            cell = f"{best['samples']} samples, {best['normalise']}"
-            rows.append((f"{model}, {rule}", model, rule, cell, best["f1"]))
+            cell = f"{best['samples']:,} samples, {best['normalise']}"
+            rows.append((f"{model}, {rule}", model, rule, cell, best["value"]))
     return pd.DataFrame(rows, columns=["name", "model", "rule", "cell", "value"])
 
 
@@ -138,6 +132,17 @@ def filtered(run: Run, model: str) -> dict[str, list[Outcome]]:
         ]
         found[name] = run.trials(windows, plan)
     return found
+
+
+def compared(trials: Mapping[str, Sequence[Outcome]], resamples: int = 1000) -> pd.DataFrame:
+    """The macro AUROC with each filter, and less that without one, as comparison.table has it."""
+    return comparison.table(trials, resamples, ("auroc",))
+
+
+def marked(run: Run) -> marked_waves.Recordings:
+    """Recordings whose waves are marked: LUDB's, or simulated ones where it was not given."""
+    given = run.further("ludb")
+    return marked_waves.of_twin() if given is None else marked_waves.of_ludb(given)
 
 
 def noisy(trials: Trials, sets: Sets, way: str, draws: int) -> pd.DataFrame:

@@ -136,7 +136,7 @@ def _keep(run: Run, sets: Sets, model: str, outcome: Outcome) -> None:
     settings, source = sets.large.settings, sets.source
     about = weights.About(
         model=outcome.protocol.model,
-        sizes=_sizes(run, model),
+        sizes=sizes_of(run, model),
         leads=outcome.protocol.leads,
         fs=settings.fs,
         samples=outcome.protocol.piece(sets.large),
@@ -155,7 +155,8 @@ def _keep(run: Run, sets: Sets, model: str, outcome: Outcome) -> None:
     weights.save(path, kept["weights"], about)
 
 
-def _sizes(run: Run, model: str) -> dict[str, Any]:
+def sizes_of(run: Run, model: str) -> dict[str, Any]:
+    """The sizes of a model of this run, as models.create takes them."""
     name, changes = MODELS[model]
     return {**run.sizes(name), **dict(changes)}
 
@@ -172,7 +173,7 @@ def given(run: Run, sets: Sets) -> tuple[str, Start]:
     path = Path(p.weights).expanduser()
     about, _ = weights.read(path)
     alike = {
-        model: _sizes(run, model)
+        model: sizes_of(run, model)
         for model in p.models
         if MODELS[model][0] == about.model and not set(MODELS[model][1]) - set(about.sizes.items())
     }
@@ -248,10 +249,10 @@ def table(trials: Trials, labels: npt.NDArray[np.bool_], resamples: int = 1000) 
 
     labels: (N, C) of the small set.
 
-    Columns: name, model, way, size (recordings taught), called (the same in words), positives
-    (taught, the mean), metric, trials, value, low, high (of the mean over trainings, over
-    patients), least, most (over trainings), gain, gain_low, gain_high (less the same model from
-    scratch with the same recordings, over patients).
+    Columns: name, model, way, source (pre-trained on what), size (recordings taught), called (the
+    same in words), positives (taught, the mean), metric, trials, value, low, high (of the mean over
+    trainings, over patients), least, most (over trainings), gain, gain_low, gain_high (less the
+    same model from scratch with the same recordings, over patients).
     """
     found = []
     for model, called in dict.fromkeys((model, called) for model, _, called in trials):
@@ -265,9 +266,11 @@ def table(trials: Trials, labels: npt.NDArray[np.bool_], resamples: int = 1000) 
         taught = {way: _taught(outcomes, labels) for way, outcomes in ways.items()}
         part.insert(1, "model", model)
         part.insert(2, "way", part["name"])
-        part.insert(3, "size", [round(taught[way][0]) for way in part["way"]])
-        part.insert(4, "called", called)
-        part.insert(5, "positives", [taught[way][1] for way in part["way"]])
+        starts = {way: outcomes[0].protocol.start for way, outcomes in ways.items()}
+        part.insert(3, "source", [start.of if (start := starts[w]) else "" for w in part["way"]])
+        part.insert(4, "size", [round(taught[way][0]) for way in part["way"]])
+        part.insert(5, "called", called)
+        part.insert(6, "positives", [taught[way][1] for way in part["way"]])
         part["name"] = [f"{model}, {way}, {called}" for way in part["way"]]
         found.append(part)
     return pd.concat(found, ignore_index=True)

@@ -1,5 +1,6 @@
 """What the page on small sets says of its tables."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,10 +42,11 @@ def task(dataset: str, kind: str) -> "Markdown":
     )
 
 
-def sets(large: Any, small: Any, source: str, name: str, kind: str) -> pd.DataFrame:
-    """The two sets side by side. large, small: their windows. source, name: their datasets."""
+def sets(large: Any, small: Any, names: Sequence[str], kinds: Sequence[str]) -> pd.DataFrame:
+    """The two sets side by side: large and small, their windows. names, kinds: of their data."""
     rows = {}
-    for words, windows, of in (("large", large, source), ("small", small, name)):
+    both = zip(("large", "small"), (large, small), names, kinds, strict=True)
+    for words, windows, of, kind in both:
         carried = windows.labels.any(axis=1)
         rows[f"the {words} set"] = {
             "dataset": f"{NAMES.get(of, of)}, {kind}",
@@ -176,8 +178,8 @@ def configured(table: pd.DataFrame, kind: str) -> "Markdown":
     for model, part in _numeric(table, "value").groupby("model", sort=False):
         by_test, by_validation = part.iloc[0], part.iloc[1]
         lines.append(
-            f"- {model}, *{kind}*: F1 {by_test['value']:.3f} ({by_test['cell']}) by the test side, "
-            f"{by_validation['value']:.3f} ({by_validation['cell']}) by validation: "
+            f"- {model}, *{kind}*: AUROC {by_test['value']:.3f} ({by_test['cell']}) by the test "
+            f"side, {by_validation['value']:.3f} ({by_validation['cell']}) by validation: "
             f"{by_test['value'] - by_validation['value']:+.3f}."
         )
     return markdown("\n".join(lines))
@@ -216,19 +218,25 @@ def filters(table: pd.DataFrame, kind: str) -> "Markdown":
 
 
 def st(summary: pd.DataFrame, kind: str) -> "Markdown":
-    """What the filter as coded does to the ST level, in a sentence."""
-    part = _numeric(summary[summary["wave"] == "ST"])
-    own = part[part["filter"] == "as coded"].iloc[0]
-    return markdown(
-        f"On {int(own['levels']):,} ST levels of {int(own['patients'])} patients, *{kind}*: "
-        + "; ".join(
-            f"*{row['filter']}* moves them by {row['change_uv']:.0f} µV in the median patient's "
-            "median"
-            for _, row in part.iterrows()
-            if row["filter"] != "none"
+    """What each filter does to the ST level, in a sentence each."""
+    part = summary[summary["wave"] == "ST"]
+    first = part.iloc[0]
+    lines = [
+        f"{int(first['levels']):,} ST levels of {int(first['patients'])} patients, *{kind}*, of "
+        f"which {int(first['deviating']):,} lie 100 µV or more from the baseline:",
+        "",
+    ]
+    for row in part[part["filter"] != "none"].itertuples(index=False):
+        lines.append(
+            f"- *{row.filter}* moves the level by {_micro(row, 'median_uv')} µV in the median "
+            f"patient, and makes {100 * row.vanished:.0f} % of these deviations vanish."
         )
-        + "."
-    )
+    return markdown("\n".join(lines))
+
+
+def _micro(row: Any, name: str) -> str:
+    ends = [float(getattr(row, f"{name}{end}")) for end in ("", "_low", "_high")]
+    return f"{ends[0]:.0f} ({ends[1]:.0f} to {ends[2]:.0f})"
 
 
 def unlabelled(table: pd.DataFrame, kind: str) -> "Markdown":
