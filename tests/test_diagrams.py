@@ -42,6 +42,13 @@ def test_the_weights_of_all_stages_are_the_models(name: str) -> None:
         ("fcn_wang", ["256 channels × 249 steps", "256 features"]),
         ("inceptiontime", ["128 channels × 250 steps", "256 features"]),
         ("lstm_bidir", ["250 steps × 512 features", "1536 features"]),
+        ("resnet18_1d", ["64 channels × 63 steps", "512 channels × 8 steps", "512 features"]),
+        ("crnn", ["8 steps × 256 features", "256 features"]),
+        ("alexnet1d", ["64 channels × 31 steps", "256 channels × 7 steps", "1536 features"]),
+        ("vgg1d", ["64 channels × 128 steps", "512 channels × 8 steps", "3584 features"]),
+        ("attresnet", ["8 tokens × 512 features", "512 features"]),
+        ("restransformer", ["8 tokens × 512 features", "512 features"]),
+        ("rawtransformer", ["250 tokens × 256 features", "256 features"]),
         (
             "peace",
             ["256 channels × 32 steps", "16 tokens × 256 features", "5 labels × 256 features"],

@@ -356,7 +356,7 @@ def test_entry_names_the_sizes_that_the_model_takes(name: str) -> None:
             12,
             300,
             {},
-            "resnet1d_wang, fcn_wang, inceptiontime, lstm_bidir, peace, resnet18_1d, crnn.",
+            "alexnet1d, vgg1d, attresnet, restransformer, rawtransformer.",
         ),
         ("resnet1d", 12, 300, {"chanels": (1, 2, 3, 4)}, "Did you mean channels?"),
         ("resnet1d", 0, 300, {}, "given 0 leads; it takes 1 to 16"),

@@ -53,6 +53,11 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         },
         "resnet18_1d": {"channels": (8, 16, 24, 32)},
         "crnn": {"channels": (8, 16, 24, 32), "hidden": 32},
+        "alexnet1d": {"channels": (8, 16, 32, 24, 24), "hidden": 64},
+        "vgg1d": {"channels": (8, 8, 16, 24, 24), "hidden": 64},
+        "attresnet": {"channels": (8, 16, 24, 32)},
+        "restransformer": {"channels": (8, 16, 24, 32)},
+        "rawtransformer": {"width": 32, "kernel": 17, "stride": 16},
     },
     "small": {
         "resnet1d": {"channels": (16, 32, 64, 128), "blocks": 1},
@@ -77,6 +82,11 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "peace": {"channels": (16, 32, 64, 64), "blocks": 1, "feedforward": 128},
         "resnet18_1d": {"channels": (16, 32, 64, 128)},
         "crnn": {"channels": (16, 32, 64, 128), "hidden": 64},
+        "alexnet1d": {"channels": (16, 48, 96, 64, 64), "hidden": 256},
+        "vgg1d": {"channels": (16, 32, 64, 96, 96), "hidden": 256},
+        "attresnet": {"channels": (16, 32, 64, 128)},
+        "restransformer": {"channels": (16, 32, 64, 128), "feedforward": 2},
+        "rawtransformer": {"width": 128, "kernel": 17, "stride": 16},
     },
     "paper": {
         "resnet1d": {},
@@ -94,6 +104,11 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "peace": {},
         "resnet18_1d": {},
         "crnn": {},
+        "alexnet1d": {},
+        "vgg1d": {},
+        "attresnet": {},
+        "restransformer": {},
+        "rawtransformer": {},
     },
 }
 # A ResNet-1D with about as many weights as the CNN-ECG-Mamba of the same sizes; a test counts them.

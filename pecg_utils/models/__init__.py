@@ -39,6 +39,11 @@ NAMES = (
     "peace",
     "resnet18_1d",
     "crnn",
+    "alexnet1d",
+    "vgg1d",
+    "attresnet",
+    "restransformer",
+    "rawtransformer",
 )
 
 Tag = Literal["paper", "code", "ours"]

@@ -5,10 +5,24 @@ always torch's fused one, in evaluation too, where that layer may write out all 
 2,048 steps and four heads, 16 million numbers a window.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pecg_utils.errors import PecgError
+from pecg_utils.models.ssm import without_autocast
+
+NARROW = 64  # numbers of a head; of fewer, bfloat16 gradients take a CPU 2 to 14 times as long
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """softmax(q · k / √E) · v of each head, (B, H, S, E) all four; fused, so that no S² is kept."""
+    kind = value.dtype
+    if value.device.type == "cpu" and kind == torch.bfloat16 and value.shape[3] < NARROW:
+        with without_autocast("cpu"):
+            query, key, value = query.float(), key.float(), value.float()
+            return F.scaled_dot_product_attention(query, key, value).to(kind)
+    return F.scaled_dot_product_attention(query, key, value)
 
 
 class SelfAttention(nn.Module):
@@ -23,7 +37,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         parts = self.project(x).unflatten(2, (3, self.heads, -1))  # (B, S, 3, H, D / H)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each (B, H, S, D / H)
-        seen = F.scaled_dot_product_attention(query, key, value)  # (B, H, S, D / H)
+        seen = attention(query, key, value)  # (B, H, S, D / H)
         mixed: Tensor = self.out(seen.transpose(1, 2).flatten(2))  # (B, S, D)
         return mixed
 

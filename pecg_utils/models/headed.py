@@ -101,3 +101,7 @@ FIRST_WEIGHTS = Choice(
     "code",
     CODE + "utils.py, init_weights",
 )
+ATTENTION = Choice("first weights of attention", "Glorot", "code", CODE + "utils.py, init_weights")
+NO_DROP = Choice(
+    "dropout of attention weights", "none", "ours", "the code's 0.1 would have them all in memory"
+)
