@@ -64,7 +64,7 @@ ORDER = [
         "shared_windows",
     ],
     ["label_words", "transfer_asked"],
-    ["asked", "presence", "resolutions", "subgroups"],
+    ["asked", "noisy_test", "presence", "resolutions", "subgroups"],
     ["trial", "likeness"],
     ["lessons", "reloaded"],
     ["adapting"],
