@@ -38,6 +38,7 @@ def test_frozen_stays_in_evaluation_whatever_it_is_told(name: str) -> None:
     model = small(name, 200, **sizes)
     model.freeze()
     windows = torch.randn(2, 12, 200)
+    assert {key for key, part in model.named_modules() if part.training} == {"", "head"}
     for mode in (True, False, True):
         assert model.train(mode) is model
         training = {key for key, part in model.named_modules() if part.training}

@@ -139,6 +139,17 @@ def test_every_sample_of_every_lead_counts(name: str, samples: int) -> None:
     assert (windows.grad != 0).any(dim=0).all()
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if "dropout" in SMALL[name]])
+def test_dropout_is_silent_in_evaluation_and_heard_in_training(name: str) -> None:
+    windows = torch.randn(4, 12, 200)
+    model = small(name, 200, dropout=0.5)
+    assert not torch.equal(model(windows), model(windows))
+    model.eval()
+    assert torch.equal(model(windows), model(windows))
+    without = small(name, 200, dropout=0.0)
+    assert torch.equal(without(windows), without(windows))
+
+
 # The trunk, and what stands on it.
 
 

@@ -56,8 +56,8 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "alexnet1d": {"channels": (8, 16, 32, 24, 24), "hidden": 64},
         "vgg1d": {"channels": (8, 8, 16, 24, 24), "hidden": 64},
         "attresnet": {"channels": (8, 16, 24, 32)},
-        "restransformer": {"channels": (8, 16, 24, 32)},
-        "rawtransformer": {"width": 32, "kernel": 17, "stride": 16},
+        "restransformer": {"channels": (8, 16, 24, 32), "depth": 1, "feedforward": 2},
+        "rawtransformer": {"width": 32, "kernel": 33, "stride": 32, "feedforward": 2},
     },
     "small": {
         "resnet1d": {"channels": (16, 32, 64, 128), "blocks": 1},
