@@ -190,6 +190,14 @@ def test_one_size_and_no_intervals_are_drawn_too():
         assert len(segments(panel, 1.2, INK)) == 0
 
 
+def test_chance_is_in_view_where_all_are_far_above_it():
+    table = made(MODELS[:2], lack=False)
+    for column in ("value", "low", "high", "least", "most"):
+        table[column] = table[column].astype(float) / 10 + 0.85
+    for panel in legible(small_plots.curves(table)):
+        assert panel.get_ylim()[0] < 0.5
+
+
 def test_a_model_of_which_nothing_is_known_has_an_empty_panel():
     table = made(MODELS[:2], lack=False)
     table.loc[table["model"] == "vgg11", ["value", "low", "high", "least", "most"]] = None
@@ -246,6 +254,8 @@ def test_gains_are_dots_by_model_and_panels_by_size(models, sizes):
     for panel, size in zip(panels, chosen, strict=True):
         assert panel is panels[0] or not any(words(panel.get_yticklabels()))
         assert panel.get_ylim() == (models - 0.5, -0.5)
+        grounds = [band.get_y() for band in panel.patches]  # of every other row
+        assert grounds == [row - 0.5 for row in range(0, models, 2)]
         assert panel.get_xlabel() == "AUROC, less that from scratch"
         (zero,) = (line for line in panel.lines if line.get_linestyle() == ":")
         assert list(zero.get_xdata()) == [0, 0]
