@@ -146,7 +146,7 @@ _COMMON: dict[str, Any] = {
     "augment": True,
     "loss": "focal",
     "batch": 32,
-    "lr": 1e-3,
+    "lr": 2e-3,
     "folds": 1,
     "repeats": 3,
     "compared": ["resnet18", "crnn lstm"],
