@@ -1,12 +1,13 @@
 """Windows, changed at random before they are taught: six changes and none.
 
-*code* (arXiv 2503.08960's, v1), at second hand: for each window one number of 0 to 6 is drawn, all
-as likely, and says what is done, as KINDS has it; the shares, chances, amplitudes and frequencies
-are the code's but for those marked here. Its scaling (data_augmentation.py:84-91) changes nothing,
-and is left out. *ours*: that exactly a tenth of the samples is dropped, the same in all leads; that
-both waves are the same in all leads and begin at phase 0 with the piece; and the amplitude of the
-square wave, which is not known here: it is drawn as the sine's is. Amplitudes are in the windows'
-own units: standard deviations where they are normalised by them, else mV.
+*code* (arXiv 2503.08960's, data_augmentation.py of v1, unchanged in v2): for each window one number
+of 0 to 6 is drawn, all as likely, and says what is done, as KINDS has it, after the window was
+normalised. What is dropped is the same in all leads, and so are both waves, which begin at phase 0
+with the piece. Its scaling (lines 84-91) changes nothing, is never drawn, and is left out.
+
+Amplitudes are in the windows' own units: standard deviations where they are normalised by them,
+else mV. They do not follow the units: windows of length 1 ("l2" of data/normalise.py), whose
+samples are a seventieth on average, are lost under the sine.
 """
 
 from collections.abc import Callable
@@ -25,11 +26,10 @@ KINDS = (
     "sine added",
     "square added",
 )
-DROPPED = 0.1  # of the samples
+DROPPED = 0.1  # the chance of each sample
 ZEROED = 0.2  # the chance of each lead
-AMPLITUDE = (0.25, 1.0)
-SINE = (0.001, 0.02)  # cycles a sample
-SQUARE = (0.005, 0.02)  # cycles a sample
+SINE = (0.25, 1.0), (0.001, 0.02)  # amplitude; cycles a sample
+SQUARE = (0.005, 0.02), (0.001, 0.1)
 
 
 def augmented(batch: Floats, rng: np.random.Generator) -> Floats:
@@ -52,10 +52,7 @@ def _flipped(x: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _dropped(x: Floats, rng: np.random.Generator) -> Floats:
-    count, _, length = x.shape
-    places = rng.random((count, length)).argsort(axis=1)[:, : round(DROPPED * length)]  # (n, k)
-    kept = np.ones((count, length), dtype=bool)
-    np.put_along_axis(kept, places, False, axis=1)
+    kept = rng.random((x.shape[0], x.shape[2])) >= DROPPED  # (n, T)
     return np.where(kept[:, None], x, np.float32(0))
 
 
@@ -65,21 +62,22 @@ def _zeroed(x: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _sine(x: Floats, rng: np.random.Generator) -> Floats:
-    return _added(x, rng, SINE, np.sin)
+    return _added(x, rng, *SINE, np.sin)
 
 
 def _square(x: Floats, rng: np.random.Generator) -> Floats:
     """Up in the first half of each cycle, down in the second."""
-    return _added(x, rng, SQUARE, lambda phase: np.where(phase % (2 * np.pi) < np.pi, 1.0, -1.0))
+    return _added(x, rng, *SQUARE, lambda phase: np.where(phase % (2 * np.pi) < np.pi, 1.0, -1.0))
 
 
 def _added(
     x: Floats,
     rng: np.random.Generator,
+    amplitudes: tuple[float, float],
     frequencies: tuple[float, float],
     wave: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
 ) -> Floats:
-    amplitude = rng.uniform(*AMPLITUDE, (len(x), 1))  # (n, 1)
+    amplitude = rng.uniform(*amplitudes, (len(x), 1))  # (n, 1)
     frequency = rng.uniform(*frequencies, (len(x), 1))  # (n, 1)
     phase = 2 * np.pi * frequency * np.arange(x.shape[2])  # (n, T)
     added: Floats = (amplitude * wave(phase)).astype(np.float32)  # (n, T)

@@ -43,25 +43,22 @@ def weighted_bce(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     )
 
 
-def focal(
-    logits: Tensor, targets: Tensor, weights: Tensor, alpha: float = 0.7, gamma: float = 2.0
-) -> Tensor:
-    """The focal loss, a scalar, from logits and targets (B, C) and the positives' weights (C,).
+def focal(logits: Tensor, targets: Tensor, alpha: float = 0.7, gamma: float = 2.0) -> Tensor:
+    """The focal loss, a scalar, from logits and targets (B, C).
 
     With p the probability that is given to what is true, p = sigmoid(z) of a positive and
     sigmoid(-z) of a negative, it is the mean over batch and label of
 
-        y alpha w_c (1 - p)^gamma (-log p)  +  (1 - y) (1 - alpha) (1 - p)^gamma (-log p)
+        y alpha (1 - p)^gamma (-log p)  +  (1 - y) (1 - alpha) (1 - p)^gamma (-log p)
 
-    alpha and gamma: *code*, of arXiv 2503.08960's, which weighs positives too; its weights are
-    given numbers. Where that code puts alpha and the weights is not known here: alpha on the
-    positives and 1 - alpha on the negatives, as Lin et al. have it, and the weights on the
-    positives' term alone, as in binary cross-entropy, are *ours*. With gamma 0 and alpha 0.5 it is
-    half of `weighted_bce`.
+    *code*: the equation is torchvision's sigmoid_focal_loss, which that of arXiv 2503.08960 calls
+    with these alpha and gamma (ecg_classification_main.py:64-65 of its v1). Its weights of the
+    positives are of its cross-entropy alone (line 236): here alpha is all that weighs them. With
+    gamma 0 and alpha 0.5 it is half of `weighted_bce` with weights of 1.
     """
     y = targets.to(logits.dtype)
     right = (2 * y - 1) * logits  # (B, C), the logit of what is true
-    share = alpha * weights * y + (1 - alpha) * (1 - y)  # (B, C)
+    share = alpha * y + (1 - alpha) * (1 - y)  # (B, C)
     # log p and log (1 - p) by log-sigmoids: neither rounds to the log of 0.
     wrong = torch.exp(gamma * functional.logsigmoid(-right))  # (B, C), (1 - p)^gamma
     return -(share * wrong * functional.logsigmoid(right)).mean()

@@ -33,7 +33,7 @@ class ManyLabels(Told):
     """Logits (B, C) of labels that do not exclude each other: binary cross-entropy, or focal.
 
     labels: (N, C) of the training side. loss: "weighted" by its positives, "plain", or "focal",
-    which is weighted by them too. Raises ValueError for another.
+    where each weighs 1. Raises ValueError for another.
     """
 
     weights: Tensor
@@ -42,14 +42,16 @@ class ManyLabels(Told):
         super().__init__()
         if loss not in LOSSES:
             raise ValueError(f"there is no loss {loss!r}; there are {', '.join(LOSSES)}")
-        self.loss = focal if loss == "focal" else weighted_bce
+        self.focal = loss == "focal"
         weights = torch.ones(labels.shape[1])  # (C,)
-        if loss != "plain":
+        if loss == "weighted":
             weights = positive_weights(torch.from_numpy(labels))
         self.register_buffer("weights", weights)
 
     def forward(self, answer: Tensor, targets: Tensor, passed: float) -> Tensor:
-        return self.loss(answer, targets, self.weights)
+        if self.focal:
+            return focal(answer, targets)
+        return weighted_bce(answer, targets, self.weights)
 
     @staticmethod
     def probabilities(answer: Tensor) -> Tensor:

@@ -29,8 +29,9 @@ _NORMALISED = {  # in words, where it is not by the training side's statistics
     "none": "in mV",
     "window": "each window and lead by itself",
     "whole": "each window by itself",
-    "range": "each window and lead from -1 to 1",
+    "minmax": "each window and lead from 0 to 1",
     "median": "each window and lead by its quartiles",
+    "l2": "each window and lead of length 1",
 }
 
 
@@ -59,8 +60,8 @@ class Protocol:
     model: a name of the registry. leads: what the model sees. cohort: the recordings, as
     "12-lead". split: one of splits.WAYS. normalise: "train" takes the training side's statistics
     everywhere, "together" the same over all leads at once, "own" each side's own, "window" each
-    window's and lead's own; "whole", "range" and "median" measure each window by itself too, as
-    data/normalise.py has it, before a piece is cut from it; "none" leaves mV. labels: "real", or
+    window's and lead's own; "minmax", "median", "l2" and "whole" measure each window by itself too,
+    as data/normalise.py has it, before a piece is cut from it; "none" leaves mV. labels: "real", or
     "permuted" between patients. antialias: whether the windows are filtered. folds: 1 divides once;
     more are a cross-validation, or by site the most sites that are left out. changes: sizes of the
     model that differ from the run's. windows: in words, what is other about the windows. most:

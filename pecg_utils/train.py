@@ -37,7 +37,7 @@ class Training:
     epochs, batch and lr: arXiv 2510.03780, as its reproduction quotes them. weight_decay: ours,
     torch's default. precision: "auto", "32" or "bf16"; auto is bf16 where the processor has it.
     loss: "weighted", that paper's, or "plain" binary cross-entropy, or "focal", of arXiv
-    2503.08960's code, with the same weights. schedule: "constant", or "cosine": up over the first
+    2503.08960's code, without them. schedule: "constant", or "cosine": up over the first
     twentieth of the steps, then down to nothing along half a cosine.
     keep: "f1" or "average_precision", whose macro value on the validation side says which epoch is
     kept; with `last` it is looked at, and the last epoch is kept. shift: whether each window is

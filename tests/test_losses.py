@@ -58,13 +58,12 @@ def test_labels_of_no_window_or_of_one_dimension_are_refused(shape):
 
 
 def test_a_focal_loss_solved_by_hand():
-    # p = 3/4 of a positive of weight 2: 0.7 × 2 × (1/4)² ln(4/3); p = 1/4 of a negative:
-    # 0.3 × (3/4)² ln 4; p = 1/2 of another, whose weight is the positives': 0.3 × (1/2)² ln 2.
+    # p = 3/4 of a positive: 0.7 × (1/4)² ln(4/3); p = 1/4 of a negative: 0.3 × (3/4)² ln 4; p = 1/2
+    # of another: 0.3 × (1/2)² ln 2.
     logits = torch.tensor([[log(3), log(3), 0.0]], dtype=torch.float64)
     targets = torch.tensor([[1, 0, 0]])
-    weights = torch.tensor([2.0, 50.0, 9.0], dtype=torch.float64)
-    expected = (1.4 / 16 * log(4 / 3) + 0.3 * 9 / 16 * log(4) + 0.3 / 4 * log(2)) / 3
-    assert focal(logits, targets, weights).item() == pytest.approx(expected, abs=1e-12)
+    expected = (0.7 / 16 * log(4 / 3) + 0.3 * 9 / 16 * log(4) + 0.3 / 4 * log(2)) / 3
+    assert focal(logits, targets).item() == pytest.approx(expected, abs=1e-12)
 
 
 def drawn():
@@ -76,29 +75,24 @@ def drawn():
 def test_without_focus_it_is_half_of_the_cross_entropy():
     logits, targets = drawn()
     plain = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
-    found = focal(logits, targets, torch.ones(19), alpha=0.5, gamma=0.0)
+    found = focal(logits, targets, alpha=0.5, gamma=0.0)
     torch.testing.assert_close(found, plain / 2)
-    weights = positive_weights(targets).double()
-    found = focal(logits, targets, weights, alpha=0.5, gamma=0.0)
-    torch.testing.assert_close(found, weighted_bce(logits, targets, weights) / 2)
 
 
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.7, 2.0), (0.25, 0.5), (1.0, 3.0)])
 def test_the_focal_loss_is_its_equation_written_with_probabilities(alpha, gamma):
     logits, targets = drawn()
-    weights = positive_weights(targets).double()
     p = torch.sigmoid(logits)
-    positive = -alpha * weights * (1 - p) ** gamma * torch.log(p)
+    positive = -alpha * (1 - p) ** gamma * torch.log(p)
     negative = -(1 - alpha) * p**gamma * torch.log(1 - p)
     expected = torch.where(targets > 0, positive, negative).mean()
-    torch.testing.assert_close(focal(logits, targets, weights, alpha, gamma), expected)
+    torch.testing.assert_close(focal(logits, targets, alpha, gamma), expected)
 
 
 def test_the_defaults_are_those_of_the_code():
     logits, targets = drawn()
-    weights = torch.ones(19)
-    found = focal(logits, targets, weights)
-    torch.testing.assert_close(found, focal(logits, targets, weights, 0.7, 2.0), rtol=0, atol=0)
+    found = focal(logits, targets)
+    torch.testing.assert_close(found, focal(logits, targets, 0.7, 2.0), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -107,8 +101,8 @@ def test_the_defaults_are_those_of_the_code():
 def test_huge_logits_keep_the_focal_loss_and_its_gradient_finite(size, gamma, dtype):
     logits = torch.tensor([[size, -size, size, -size]], dtype=dtype, requires_grad=True)
     targets = torch.tensor([[True, True, False, False]])
-    loss = focal(logits, targets, torch.tensor([1.0, 3.0, 1.0, 1.0]), 0.7, gamma)
+    loss = focal(logits, targets, 0.7, gamma)
     loss.backward()
-    assert loss.item() == pytest.approx((0.7 * 3 + 0.3) * size / 4, rel=1e-2)  # the wrong two
-    expected = torch.tensor([[0, -0.7 * 3, 0.3, 0]]) / 4
+    assert loss.item() == pytest.approx((0.7 + 0.3) * size / 4, rel=1e-2)  # the wrong two
+    expected = torch.tensor([[0, -0.7, 0.3, 0]]) / 4
     torch.testing.assert_close(logits.grad.float(), expected, rtol=1e-2, atol=1e-6)

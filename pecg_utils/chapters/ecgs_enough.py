@@ -20,7 +20,7 @@ Model = Literal[
     "transformer",
 ]
 Filter = Literal["none", "as coded", "as meant", "zero-phase", "wavelet"]
-Normalise = Literal["none", "train", "window", "whole", "range", "median"]
+Normalise = Literal["none", "train", "window", "minmax", "median", "l2", "whole"]
 
 
 class EcgsEnough(Chapter):
@@ -151,7 +151,7 @@ _COMMON: dict[str, Any] = {
     "repeats": 3,
     "compared": ["resnet18", "crnn lstm"],
     "lengths": ["1024", "2048", "5000"],
-    "normalisations": ["none", "train", "window", "whole", "range", "median"],
+    "normalisations": ["none", "train", "window", "minmax", "median", "l2"],
     "draws": 20,
     "resamples": 1000,
     "precision": "auto",
@@ -185,7 +185,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "repeats": 2,
         "compared": ["resnet18"],
         "lengths": ["1024", "2048"],
-        "normalisations": ["none", "window", "range"],
+        "normalisations": ["none", "window", "minmax"],
         "draws": 10,
     },
     "study": {

@@ -2,18 +2,21 @@
 
 Every way is affine in each lead of each window: (value - offset) × factor. What is measured is the
 whole prepared window (10 s, say), with whatever zeros follow a recording that ended before it, and
-not the piece that a model is then shown (*ours*).
+not the piece that a model is then shown (*ours*: the code measures the piece).
 
 | way | offset | 1 / factor | of | tag |
 | --- | --- | --- | --- | --- |
-| window | mean | deviation | each lead | *code*: the per-lead z-score of arXiv 2503.08960's |
+| window | mean | deviation | each lead | *code*: zscore |
+| minmax | least | greatest less least: from 0 to 1 | each lead | *code* |
+| median | median | interquartile range | each lead | *code*: rscal |
+| l2 | 0 | root of the sum of squares, so that they sum to 1 | each lead | *code* |
 | whole | mean | deviation | all leads at once, so that a small lead stays small | *ours* |
-| range | middle of least and greatest | half of their distance: from -1 to 1 | each lead | *ours* |
-| median | median | interquartile range | each lead | *ours* |
 
-That paper's code has six ways, of which the z-score is the one in use. What the other five are is
-not known here: these three, "none" (mV as they are) and "train" (the training side's mean and
-deviation, of inputs.py) stand in their place.
+The code of arXiv 2503.08960 (utils.py:377-420 of its v1, unchanged in v2) has six ways, by the
+names above. The fifth is "none" (mV as they are). The sixth, logscal, log(1 + |x|), is not affine:
+it takes the sign of every wave away, and is left out. "train" (the training side's mean and
+deviation, of inputs.py) is *ours*. Of a deviation's divisor, n for the code's n - 1, and of the
+quartiles between two samples, for the code's that are samples, nothing can be seen.
 """
 
 from collections.abc import Sequence
@@ -26,7 +29,7 @@ from pecg_utils import progress
 from pecg_utils.data.windows import Windows
 from pecg_utils.errors import PecgError
 
-EACH = ("window", "whole", "range", "median")
+EACH = ("window", "minmax", "median", "l2", "whole")
 WAYS = ("none", "train", "together", "own", *EACH)
 _CHUNK = 64  # windows at a time: 30 MB of twelve leads of 10 s at 500 Hz
 _LEAST_SHARE = 0.01  # of the deviation: what the quartiles must be apart, to be divided by; *ours*
@@ -89,9 +92,14 @@ def _whole(steps: npt.NDArray[np.int16], gain: Floats) -> tuple[Floats, Floats]:
     return np.broadcast_to(middle, mean.shape), np.broadcast_to(np.sqrt(variance), mean.shape)
 
 
-def _range(steps: npt.NDArray[np.int16], gain: Floats) -> tuple[Floats, Floats]:
+def _minmax(steps: npt.NDArray[np.int16], gain: Floats) -> tuple[Floats, Floats]:
     least, most = steps.min(axis=2).astype(np.float64), steps.max(axis=2).astype(np.float64)
-    return gain * (least + most) / 2, gain * (most - least) / 2
+    return gain * least, gain * (most - least)
+
+
+def _l2(steps: npt.NDArray[np.int16], gain: Floats) -> tuple[Floats, Floats]:
+    length = np.sqrt(np.square(steps, dtype=np.float64).sum(axis=2))  # (n, L)
+    return np.zeros_like(length), gain * length
 
 
 def _median(steps: npt.NDArray[np.int16], gain: Floats) -> tuple[Floats, Floats]:
@@ -101,4 +109,10 @@ def _median(steps: npt.NDArray[np.int16], gain: Floats) -> tuple[Floats, Floats]
     return gain * middle, np.where(between < _LEAST_SHARE * std, std, between)
 
 
-_MEASURED = {"window": _window, "whole": _whole, "range": _range, "median": _median}
+_MEASURED = {
+    "window": _window,
+    "minmax": _minmax,
+    "median": _median,
+    "l2": _l2,
+    "whole": _whole,
+}

@@ -43,7 +43,9 @@ class Headed(nn.Module):
         """From now on the head alone learns: a linear probe.
 
         All else stays in evaluation, whatever `train` is called with: batch norms keep their
-        statistics, and nothing is dropped. No way back through it is kept in memory.
+        statistics, and nothing is dropped (*ours*: the released training freezes the weights and
+        lets norms learn statistics anew, wandb_run_pretrained_models.py:43 and 249-254). No way
+        back through it is kept in memory.
         """
         self.requires_grad_(False)
         self.head.requires_grad_(True)
