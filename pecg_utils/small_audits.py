@@ -17,6 +17,7 @@ from pecg_utils.choosing_plots import AS_CODED, BY_TEST, BY_VALIDATION, LAST, SO
 from pecg_utils.data.recording import TWELVE_LEADS
 from pecg_utils.filters import FILTERS
 from pecg_utils.ledger import Run
+from pecg_utils.metrics import AUROC
 from pecg_utils.picked import area
 from pecg_utils.small_study import EVERY, Sets, Trials
 from pecg_utils.trial import Outcome, epochs
@@ -26,7 +27,10 @@ Floats = npt.NDArray[np.float32]
 
 
 def scored(targets: Flags, given: Floats) -> dict[str, float]:
-    """The macro AUROC and F1 (at 0.5) of answers (n, C)."""
+    """The macro AUROC and F1 (at 0.5) of answers (n, C).
+
+    With one label, F1 is the mean of that of its carriers and that of the others, as in the code.
+    """
     from sklearn.metrics import f1_score
 
     f1 = float(f1_score(targets, given >= 0.5, average="macro", zero_division=0))
@@ -148,12 +152,14 @@ def marked(run: Run) -> marked_waves.Recordings:
 def noisy(trials: Trials, sets: Sets, way: str, draws: int) -> pd.DataFrame:
     """Models that were taught the whole small set, tested as coded, with random changes.
 
-    Of each model the first training. Columns: name, model, draw (0: a sound test), metric, value.
+    Of each model the first training. Columns: name, model, draw (0: a sound test), metric, value;
+    the metric is the AUROC.
     """
     parts = []
     for (model, of, called), outcomes in trials.items():
         if (of, called) == (way, EVERY):
             one = noisy_test.drawn(outcomes[0], sets.small, draws)
+            one = one[one["metric"] == AUROC].reset_index(drop=True)
             one.insert(0, "name", [f"{model}, draw {k}" for k in one["draw"]])
             one.insert(1, "model", model)
             parts.append(one)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pecg_utils import comparison, weights
-from pecg_utils.chapters.ecgs_enough import FS
+from pecg_utils.chapters.ecgs_enough import FS, MODELS
 from pecg_utils.data import large
 from pecg_utils.data.recording import TWELVE_LEADS, Dataset
 from pecg_utils.data.windows import Windows
@@ -31,18 +31,6 @@ from pecg_utils.trial import Outcome
 
 SCRATCH, HEAD, ALL = WAYS = ("from scratch", "head only", "all weights")
 EVERY = "all"  # recordings of the training side
-# What a model is called -> its name in the registry and what differs from its usual sizes.
-MODELS: dict[str, tuple[str, tuple[tuple[str, Any], ...]]] = {
-    "alexnet": ("alexnet1d", ()),
-    "vgg11": ("vgg1d", (("layers", "11"),)),
-    "vgg16": ("vgg1d", (("layers", "16"),)),
-    "resnet18": ("resnet18_1d", ()),
-    "attresnet": ("attresnet", ()),
-    "crnn lstm": ("crnn", (("cell", "LSTM"),)),
-    "crnn gru": ("crnn", (("cell", "GRU"),)),
-    "restransformer": ("restransformer", ()),
-    "transformer": ("rawtransformer", ()),
-}
 Trials = dict[tuple[str, str, str], list[Outcome]]  # model, way, size -> a training a number
 
 

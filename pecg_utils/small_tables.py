@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from pecg_utils import comparison, models
-from pecg_utils.chapters.ecgs_enough import FS
+from pecg_utils.chapters.ecgs_enough import FS, MODELS
 from pecg_utils.claims import interval
 from pecg_utils.data import ptbxl
 from pecg_utils.ledger import Run
-from pecg_utils.small_study import ALL, EVERY, MODELS, Sets, Trials, sizes_of
+from pecg_utils.small_study import ALL, EVERY, Sets, Trials, sizes_of
 from pecg_utils.trial import Outcome
 
 

@@ -19,6 +19,18 @@ Model = Literal[
     "restransformer",
     "transformer",
 ]
+# What a model is called -> its name in the registry and what differs from its usual sizes.
+MODELS: dict[str, tuple[str, tuple[tuple[str, Any], ...]]] = {
+    "alexnet": ("alexnet1d", ()),
+    "vgg11": ("vgg1d", (("layers", "11"),)),
+    "vgg16": ("vgg1d", (("layers", "16"),)),
+    "resnet18": ("resnet18_1d", ()),
+    "attresnet": ("attresnet", ()),
+    "crnn lstm": ("crnn", (("cell", "LSTM"),)),
+    "crnn gru": ("crnn", (("cell", "GRU"),)),
+    "restransformer": ("restransformer", ()),
+    "transformer": ("rawtransformer", ()),
+}
 Filter = Literal["none", "as coded", "as meant", "zero-phase", "wavelet"]
 Normalise = Literal["none", "train", "window", "minmax", "median", "l2", "whole"]
 
