@@ -142,7 +142,7 @@ def costs(
             protocol.model, len(protocol.leads), len(outcome.classes), piece, **_sizes(outcome)
         )
         found = cost(model, len(protocol.leads), piece, pieces, batch)
-        seconds = float(np.mean([o.facts["seconds"] for o in of_one]))
+        seconds = float(np.mean([o.facts["seconds"] / len(o.folds) for o in of_one]))
         row = area.loc[name]
         spent = (found.weights, found.multiply_adds, seconds, found.mebibytes)
         rows.append((name, row["value"], row["low"], row["high"], *spent))

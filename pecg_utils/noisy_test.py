@@ -23,12 +23,15 @@ from pecg_utils.trial import Outcome
 Floats = npt.NDArray[np.float32]
 
 
-def drawn(outcome: Outcome, windows: Windows, draws: int, seed: int = 0) -> pd.DataFrame:
+def drawn(
+    outcome: Outcome, windows: Windows, draws: int, seed: int = 0, changed: bool = True
+) -> pd.DataFrame:
     """The macro scores of `draws` tests with random pieces and changes: draw, metric, value.
 
     Draw 0 is the sound test, the outcome's own. metric: "auroc", or "f1" decided at 0.5, over all
     test sides together; windows of different folds are ranked apart. windows: those of the trial,
-    of any number of labels each. A draw is the same whatever how many there are.
+    of any number of labels each. A draw is the same whatever how many there are. changed: whether
+    the pieces, which are the same either way, are changed too.
 
     Raises ValueError where `windows` are not those of the trial.
     """
@@ -50,7 +53,9 @@ def drawn(outcome: Outcome, windows: Windows, draws: int, seed: int = 0) -> pd.D
         objective = lessons.of_heads(model, protocol) or ManyLabels
         for draw in progress.track(range(draws), draws, "draw"):
             rng = np.random.default_rng([seed, draw, number])
-            said = train.predict(model, _Changed(inputs, crop, rng), objective.probabilities)
+            said = train.predict(
+                model, _Changed(inputs, crop, rng, changed), objective.probabilities
+            )
             given[draw].append(said)
     answers = [outcome.probabilities, *(np.concatenate(of_folds) for of_folds in given)]
     parts = outcome.about["model"].to_numpy() if len(folds) > 1 else None
@@ -63,11 +68,13 @@ def drawn(outcome: Outcome, windows: Windows, draws: int, seed: int = 0) -> pd.D
 
 @dataclass(frozen=True)
 class _Changed:
-    """`inputs`, of each of which a random piece of `crop` samples is given, changed at random."""
+    """`inputs`, of each of which a random piece of `crop` samples is given, changed at random or
+    as it is."""
 
     inputs: Inputs
     crop: int
     rng: np.random.Generator
+    changed: bool
 
     @property
     def labels(self) -> npt.NDArray[np.bool_]:
@@ -79,7 +86,9 @@ class _Changed:
     def batch(self, which: npt.NDArray[np.intp]) -> Floats:
         from pecg_utils.train import drawn_piece
 
-        return augmented(drawn_piece(self.inputs.batch(which), self.crop, self.rng), self.rng)
+        piece = drawn_piece(self.inputs.batch(which), self.crop, self.rng)
+        changes = self.rng.spawn(1)[0]  # its own numbers, so that pieces are drawn alike without it
+        return augmented(piece, changes) if self.changed else piece
 
 
 def _macro(

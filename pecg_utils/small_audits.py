@@ -19,9 +19,11 @@ from pecg_utils.filters import FILTERS
 from pecg_utils.ledger import Run
 from pecg_utils.metrics import AUROC
 from pecg_utils.picked import area
-from pecg_utils.small_study import EVERY, Sets, Trials
+from pecg_utils.small_study import ALL, EVERY, SCRATCH, Sets, Trials
 from pecg_utils.trial import Outcome, epochs
 
+PIECE, CHANGED = "random piece", "random piece, changed"
+LONGER = 4  # times the steps of the others
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
@@ -51,39 +53,55 @@ def watched(run: Run, sets: Sets) -> dict[str, list[Outcome]]:
     return found
 
 
-def epochs_chosen(trials: Mapping[str, Sequence[Outcome]], labels: Flags) -> pd.DataFrame:
-    """What each rule for the epoch comes to: model, seed, rule, epoch, metric, value (tested).
+def by_epoch(trials: Mapping[str, Sequence[Outcome]], labels: Flags) -> pd.DataFrame:
+    """What trainings that were watched score: name, model, seed, side, epoch, auroc, f1.
 
-    trials: of trainings that were watched. labels: (N, C) of all windows. The rules look at the F1.
+    labels: (N, C) of all windows. side: "validation" or "test". A row an epoch and side.
     """
     rows = []
     for model, outcomes in trials.items():
         for outcome in outcomes:
             (fold,) = outcome.folds
-            seen = {}
+            seed = outcome.protocol.repeat
             for side in ("validation", "test"):
-                paths = sorted(epochs(fold.folder).glob(f"{side}-*.npy"))
                 targets = labels[fold.sides[side]]
-                seen[side] = pd.DataFrame(
-                    [scored(targets, np.load(path).mean(axis=1)) for path in paths]
-                )
+                paths = sorted(epochs(fold.folder).glob(f"{side}-*.npy"))
+                for epoch, path in enumerate(paths, 1):
+                    name = f"{model}, seed {seed + 1}, {side}, epoch {epoch}"
+                    found = scored(targets, np.load(path).mean(axis=1))
+                    rows.append({"name": name, "model": model, "seed": seed, "side": side})
+                    rows[-1] |= {"epoch": epoch, **found}
+    return pd.DataFrame(rows)
+
+
+def epochs_chosen(seen: pd.DataFrame) -> pd.DataFrame:
+    """What each rule for the epoch comes to on the test side, from `by_epoch`.
+
+    Columns: model, seed, by (the score that the rule looks at: "f1", as the code, or "auroc"),
+    rule, epoch, tied (how many epochs share the best score that was looked at), metric, value.
+    """
+    rows = []
+    for (model, seed), part in seen.groupby(["model", "seed"], sort=False):
+        sides = {side: of.set_index("epoch") for side, of in part.groupby("side")}
+        last = int(part["epoch"].max())
+        for by in ("f1", "auroc"):
+            looked = {AS_CODED: sides["test"][by], BY_VALIDATION: sides["validation"][by]}
             taken = {
-                AS_CODED: int(seen["test"]["f1"].idxmax()),
-                BY_VALIDATION: int(seen["validation"]["f1"].idxmax()),
-                LAST: len(seen["test"]) - 1,
+                rule: (int(of.idxmax()), int((of == of.max()).sum())) for rule, of in looked.items()
             }
-            for rule, epoch in taken.items():
+            for rule, (epoch, tied) in {**taken, LAST: (last, 1)}.items():
                 for metric in ("auroc", "f1"):
-                    value = float(seen["test"][metric].iloc[epoch])
-                    rows.append((model, outcome.protocol.repeat, rule, epoch + 1, metric, value))
-    return pd.DataFrame(rows, columns=["model", "seed", "rule", "epoch", "metric", "value"])
+                    value = float(sides["test"][metric][epoch])
+                    rows.append((model, seed, by, rule, epoch, tied, metric, value))
+    columns = ["model", "seed", "by", "rule", "epoch", "tied", "metric", "value"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def grid(run: Run, sets: Sets) -> pd.DataFrame:
     """Length and normalisation by model, each taught the whole small set from scratch, once.
 
-    Columns: name, model, samples, normalise, value, low, high (AUROC on the test side), and
-    validation (AUROC there).
+    Columns: name, model, samples, normalise, value, low, high (AUROC on the test side), validation
+    (AUROC there), and how many carriers are on either: tested, validated.
     """
     p = run.parameters
     rows = []
@@ -107,6 +125,8 @@ def grid(run: Run, sets: Sets) -> pd.DataFrame:
                         "normalise": how,
                         **outcome.value("auroc")[["value", "low", "high"]].to_dict(),
                         "validation": area(held, np.load(fold.folder / "validation.npy")),
+                        "tested": int(outcome.targets.any(axis=1).sum()),
+                        "validated": int(held.any(axis=1).sum()),
                     }
                 )
     return pd.DataFrame(rows)
@@ -150,20 +170,40 @@ def marked(run: Run) -> marked_waves.Recordings:
 
 
 def noisy(trials: Trials, sets: Sets, way: str, draws: int) -> pd.DataFrame:
-    """Models that were taught the whole small set, tested as coded, with random changes.
+    """Models that were taught the whole small set, tested on random pieces, and these changed too.
 
-    Of each model the first training. Columns: name, model, draw (0: a sound test), metric, value;
-    the metric is the AUROC.
+    Of each model the first training. Columns: name, model, kind (PIECE, or CHANGED, as coded), draw
+    (0: all pieces of a recording, unchanged), metric (AUROC), value.
     """
     parts = []
     for (model, of, called), outcomes in trials.items():
-        if (of, called) == (way, EVERY):
-            one = noisy_test.drawn(outcomes[0], sets.small, draws)
+        if (of, called) != (way, EVERY):
+            continue
+        for kind in (PIECE, CHANGED):
+            one = noisy_test.drawn(outcomes[0], sets.small, draws, changed=kind == CHANGED)
             one = one[one["metric"] == AUROC].reset_index(drop=True)
-            one.insert(0, "name", [f"{model}, draw {k}" for k in one["draw"]])
+            one.insert(0, "name", [f"{model}, {kind}, draw {k}" for k in one["draw"]])
             one.insert(1, "model", model)
+            one.insert(2, "kind", kind)
             parts.append(one)
     return pd.concat(parts, ignore_index=True)
+
+
+def longer(run: Run, sets: Sets, trials: Trials) -> pd.DataFrame:
+    """A model from scratch with LONGER times as many steps, beside what `trials` has of it.
+
+    On the whole small set, less from scratch with the usual steps: as comparison.table has it.
+    """
+    p, model = run.parameters, run.parameters.compared[0]
+    plan = [
+        small_study.tuned(run, model, sets.small, EVERY, number, steps=LONGER * p.steps)
+        for number in range(p.repeats)
+    ]
+    rows = {f"{model}, from scratch": trials[model, SCRATCH, EVERY]} if model in p.models else {}
+    rows[f"{model}, from scratch, {LONGER} times the steps"] = run.trials(sets.small, plan)
+    if model in p.models:
+        rows[f"{model}, all weights"] = trials[model, ALL, EVERY]
+    return comparison.table(rows, p.resamples, ("auroc",))
 
 
 def unlabelled(run: Run, sets: Sets, begun: Mapping[str, Sequence[Outcome]]) -> pd.DataFrame:

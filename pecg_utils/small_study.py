@@ -240,7 +240,8 @@ def table(trials: Trials, labels: npt.NDArray[np.bool_], resamples: int = 1000) 
     Columns: name, model, way, source (pre-trained on what), size (recordings taught), called (the
     same in words), positives (taught, the mean), metric, trials, value, low, high (of the mean over
     trainings, over patients), least, most (over trainings), gain, gain_low, gain_high (less the
-    same model from scratch with the same recordings, over patients).
+    same model from scratch with the same recordings, over patients), gain_least, gain_most (over
+    trainings).
     """
     found = []
     for model, called in dict.fromkeys((model, called) for model, _, called in trials):
@@ -259,7 +260,17 @@ def table(trials: Trials, labels: npt.NDArray[np.bool_], resamples: int = 1000) 
         part.insert(4, "size", [round(taught[way][0]) for way in part["way"]])
         part.insert(5, "called", called)
         part.insert(6, "positives", [taught[way][1] for way in part["way"]])
-        part["name"] = [f"{model}, {way}, {called}" for way in part["way"]]
+        gains = [
+            [float(a.value(metric)["value"] - b.value(metric)["value"]) for a, b in paired]
+            for way, metric in zip(part["way"], part["metric"], strict=True)
+            for paired in [list(zip(ways[way], ways[next(iter(ways))], strict=True))]
+        ]
+        part["gain_least"] = [min(each) for each in gains]
+        part["gain_most"] = [max(each) for each in gains]
+        part["name"] = [
+            f"{model}, {way}, {called}, {metric}"
+            for way, metric in zip(part["way"], part["metric"], strict=True)
+        ]
         found.append(part)
     return pd.concat(found, ignore_index=True)
 

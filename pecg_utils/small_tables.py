@@ -6,8 +6,8 @@ import pandas as pd
 
 from pecg_utils import comparison, models
 from pecg_utils.chapters.ecgs_enough import FS, MODELS
-from pecg_utils.claims import interval
 from pecg_utils.data import ptbxl
+from pecg_utils.data.recording import people
 from pecg_utils.ledger import Run
 from pecg_utils.small_study import ALL, EVERY, Sets, Trials, sizes_of
 from pecg_utils.trial import Outcome
@@ -50,16 +50,35 @@ def listed(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def sets(run: Run, both: Sets) -> pd.DataFrame:
+    """The two sets: name, dataset, kind, recordings, labels, carriers (of any label), patients."""
+    rows = []
+    for name, windows, of in (
+        ("large", both.large, both.source),
+        ("small", both.small, run.training),
+    ):
+        carriers = int(windows.labels.any(axis=1).sum())
+        patients = int(people(windows.table).nunique())
+        counted = (len(windows), len(windows.classes), carriers, patients)
+        rows.append((name, of.name, of.kind, *counted))
+    columns = ["name", "dataset", "kind", "recordings", "labels", "carriers", "patients"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def broadly(begun: Mapping[str, Sequence[Outcome]]) -> pd.DataFrame:
-    """Macro AUROC of each pre-trained model on the large set's test side, a row a training."""
+    """Macro AUROC of each pre-trained model on the large set's test side, a row a training.
+
+    Columns: name, model, value, low, high, epoch (that is kept), taught, tested (recordings).
+    """
     rows = []
     for model, outcomes in begun.items():
         for outcome in outcomes:
-            value, low, high = outcome.value("auroc")[["value", "low", "high"]]
             name = f"{model}, seed {outcome.protocol.repeat + 1}"
-            best = outcome.facts["best_epoch"]
-            rows.append((name, interval(value, low, high), best, len(outcome.about)))
-    columns = ["name", "macro AUROC", "epoch kept", "recordings tested"]
+            scores = outcome.value("auroc")[["value", "low", "high"]]
+            taught = len(outcome.folds[0].sides["train"])
+            kept = outcome.facts["best_epoch"]
+            rows.append((name, model, *scores, kept, taught, len(outcome.about)))
+    columns = ["name", "model", "value", "low", "high", "epoch", "taught", "tested"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -1,6 +1,5 @@
 """What the page on small sets says of its tables."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,19 +41,50 @@ def task(dataset: str, kind: str) -> "Markdown":
     )
 
 
-def sets(large: Any, small: Any, names: Sequence[str], kinds: Sequence[str]) -> pd.DataFrame:
-    """The two sets side by side: large and small, their windows. names, kinds: of their data."""
+def sets(table: pd.DataFrame) -> pd.DataFrame:
+    """The two sets side by side, to show; table: as small_tables.sets gives it."""
     rows = {}
-    both = zip(("large", "small"), (large, small), names, kinds, strict=True)
-    for words, windows, of, kind in both:
-        carried = windows.labels.any(axis=1)
-        rows[f"the {words} set"] = {
-            "dataset": f"{NAMES.get(of, of)}, {kind}",
-            "recordings": f"{len(windows):,}",
-            "labels": str(len(windows.classes)),
-            "recordings with a label": f"{int(carried.sum()):,} ({100 * carried.mean():.0f} %)",
+    for row in table.itertuples(index=False):
+        share = 100 * row.carriers / row.recordings
+        rows[f"the {row.name} set"] = {
+            "dataset": f"{NAMES.get(row.dataset, row.dataset)}, {row.kind}",
+            "recordings": f"{row.recordings:,}",
+            "labels": f"{row.labels:,}",
+            "recordings with a label": f"{row.carriers:,} ({share:.0f} %)",
         }
     return pd.DataFrame(rows)
+
+
+def larger(table: pd.DataFrame) -> "Markdown":
+    """Whether the large set is large beside the small one."""
+    count = table.set_index("name")["recordings"].astype(int)
+    times = count["large"] / count["small"]
+    if times < 1:
+        return markdown(
+            f"The large set of this run is the smaller one, with {count['large']:,} recordings "
+            f"against {count['small']:,}: it says little about pre-training on a large set."
+        )
+    return markdown(
+        f"The large set of this run has {times:.1f} times as many recordings as the small one; the "
+        f"paper's PTB-XL has {21_837 / 927:.0f} times as many as its small set *paper*."
+    )
+
+
+def broadly(table: pd.DataFrame) -> pd.DataFrame:
+    """Pre-trained models on their own large set, to show."""
+    numbers = _numeric(table, "value", "low", "high")
+    shown = pd.DataFrame(
+        {
+            "macro AUROC": [
+                interval(row.value, row.low, row.high) for row in numbers.itertuples(index=False)
+            ],
+            "epoch kept": table["epoch"].to_numpy(),
+            "recordings taught": table["taught"].to_numpy(),
+            "recordings tested": table["tested"].to_numpy(),
+        },
+        index=pd.Index(table["name"]),
+    )
+    return shown.rename_axis(None)
 
 
 def compared(table: pd.DataFrame, metric: str = "auroc") -> pd.DataFrame:
@@ -62,7 +92,7 @@ def compared(table: pd.DataFrame, metric: str = "auroc") -> pd.DataFrame:
     part = _numeric(table[table["metric"] == metric], "value", "low", "high")
     shown: dict[str, dict[tuple[str, str], str]] = {}
     for row in part.itertuples(index=False):
-        head = f"{row.size:,} taught"
+        head = f"all, {row.size:,} taught" if row.called == "all" else f"{row.size:,} taught"
         shown.setdefault(head, {})[row.model, row.way] = interval(row.value, row.low, row.high)
     found = pd.DataFrame(shown)
     found.index = pd.Index([f"{model}, {way}" for model, way in found.index])
@@ -78,12 +108,17 @@ def gained(table: pd.DataFrame, kind: str) -> "Markdown":
         more, less = own["gain_low"] > 0, own["gain_high"] < 0
         lines.append(
             f"- *{way}* less from scratch, *{kind}*: {own['gain'].mean():+.3f} in the mean over "
-            f"models and sizes; the interval leaves 0 out in {int((more | less).sum())} of "
-            f"{len(own)} comparisons"
+            f"models and sizes; the interval over patients leaves 0 out in "
+            f"{int((more | less).sum())} of {len(own)} comparisons"
             + _named("better", own[more])
             + _named("worse", own[less])
-            + "."
+            + f". By luck alone about {len(own) / 20:.1f} would."
         )
+    lines.append(
+        "\nThe interval does not know what another seed, or other recordings taught, would have "
+        "changed: the gain of one training and another differ by "
+        f"{(part['gain_most'] - part['gain_least']).astype(float).max():.3f} at the most."
+    )
     return markdown("\n".join(lines))
 
 
@@ -107,8 +142,9 @@ def findings(table: pd.DataFrame, grid: pd.DataFrame, kind: str) -> pd.DataFrame
     rows = [
         (
             "transfer helps",
-            f"better beyond chance in {better} of {len(tuned)} comparisons, worse in "
-            f"{int((tuned['gain_high'] < 0).sum())} ({kind})",
+            f"the interval over patients leaves 0 out, for the better, in {better} of "
+            f"{len(tuned)} comparisons, for the worse in {int((tuned['gain_high'] < 0).sum())} "
+            f"({kind})",
         ),
         (
             "CRNN is the best trade-off, ResNet-18 stable",
@@ -149,27 +185,30 @@ def varied(grid: pd.DataFrame, kind: str) -> "Markdown":
         lines.append(
             f"- {model}, *{kind}*: the {len(part)} cells lie between {part['value'].min():.3f} and "
             f"{best['value']:.3f}, and an interval is {width:.3f} wide in the mean. That of "
-            f"{within} of the {len(part) - 1} other cells holds the best cell's value."
+            f"{within} of the {len(part) - 1} other cells holds the best cell's value. "
+            f"{int(part['tested'].iloc[0])} carriers were tested and "
+            f"{int(part['validated'].iloc[0])} validated."
         )
     return markdown("\n".join(lines))
 
 
 def epochs(table: pd.DataFrame, kind: str) -> "Markdown":
     """By how much the epoch of the best test side lies above that of the best validation side."""
-    wide = _numeric(table, "value").pivot(
-        index=["model", "seed", "metric"], columns="rule", values="value"
-    )
-    above = (wide["by the test side, as coded"] - wide["by validation"]).groupby("metric")
-    each = [
-        f"{words} {above.get_group(metric).mean():+.3f} in the mean "
-        f"({above.get_group(metric).min():+.3f} to {above.get_group(metric).max():+.3f})"
-        for metric, words in (("f1", "F1"), ("auroc", "AUROC"))
-    ]
-    count = len(wide) // 2
-    return markdown(
-        f"The epoch with the best F1 on the test side, less that with the best F1 on validation, "
-        f"over {count} {'training' if count == 1 else 'trainings'}, *{kind}*: {' and '.join(each)}."
-    )
+    lines = []
+    table = _numeric(table, "value")
+    for by, words in (("f1", "the best F1, as coded"), ("auroc", "the best AUROC *ours*")):
+        own = table[(table["by"] == by) & (table["metric"] == by)]
+        wide = own.pivot(index=["model", "seed"], columns="rule", values="value")
+        above = wide["by the test side, as coded"] - wide["by validation"]
+        looked = own[own["rule"] == "by validation"]
+        ties = int((looked["tied"] > 1).sum())
+        shared = f" In {ties} of them several epochs share the best score." if ties else ""
+        lines.append(
+            f"- {words}, *{kind}*, {len(wide)} {'training' if len(wide) == 1 else 'trainings'}: "
+            f"chosen by the test side less chosen by validation {above.mean():+.3f} in the mean "
+            f"({above.min():+.3f} to {above.max():+.3f}).{shared}"
+        )
+    return markdown("\n".join(lines))
 
 
 def configured(table: pd.DataFrame, kind: str) -> "Markdown":
@@ -186,19 +225,27 @@ def configured(table: pd.DataFrame, kind: str) -> "Markdown":
 
 
 def noisy(table: pd.DataFrame, kind: str) -> "Markdown":
-    """How far tests with random changes scatter, beside the sound one."""
+    """How far tests with random pieces and changes scatter, beside the sound one."""
     lines = []
-    for model, part in _numeric(table[table["metric"] == "auroc"], "value").groupby(
-        "model", sort=False
-    ):
+    for model, part in _numeric(table, "value").groupby("model", sort=False):
         sound = float(part.loc[part["draw"] == 0, "value"].iloc[0])
-        drawn = part.loc[part["draw"] != 0, "value"]
-        lines.append(
-            f"- {model}, *{kind}*: AUROC {sound:.3f} without changes; {drawn.min():.3f} to "
-            f"{drawn.max():.3f} in {len(drawn)} tests with random changes, {drawn.mean():.3f} in "
-            "the mean."
-        )
+        said = []
+        for way, own in part[part["draw"] != 0].groupby("kind", sort=False):
+            drawn = own["value"]
+            said.append(
+                f"{drawn.mean():.3f} in the mean of {len(drawn)} tests, {drawn.min():.3f} to "
+                f"{drawn.max():.3f} ({way})"
+            )
+        lines.append(f"- {model}, *{kind}*: AUROC {sound:.3f} (all pieces); {'; '.join(said)}.")
     return markdown("\n".join(lines))
+
+
+def longer(table: pd.DataFrame, kind: str) -> "Markdown":
+    """Whether more steps from scratch would bring what pre-training does."""
+    part = _numeric(table, "value", "gain", "gain_low", "gain_high")
+    first, *others = part.itertuples(index=False)
+    each = [f"{row.name} {_signed(row.gain, row.gain_low, row.gain_high)}" for row in others]
+    return markdown(f"AUROC of {first.name} {first.value:.3f}, *{kind}*; {'; '.join(each)}.")
 
 
 def filters(table: pd.DataFrame, kind: str) -> "Markdown":
@@ -219,7 +266,8 @@ def filters(table: pd.DataFrame, kind: str) -> "Markdown":
 
 def st(summary: pd.DataFrame, kind: str) -> "Markdown":
     """What each filter does to the ST level, in a sentence each."""
-    part = summary[summary["wave"] == "ST"]
+    numbers = [n for n in summary.columns if n.startswith(("median_uv", "vanished"))]
+    part = _numeric(summary[summary["wave"] == "ST"], *numbers)
     first = part.iloc[0]
     lines = [
         f"{int(first['levels']):,} ST levels of {int(first['patients'])} patients, *{kind}*, of "
@@ -243,8 +291,8 @@ def unlabelled(table: pd.DataFrame, kind: str) -> "Markdown":
     """What the recordings without a label change where they are taught as negatives."""
     if table.empty:
         return markdown(
-            "The large set of this run has no recordings without a label that could be taught as "
-            "negatives."
+            "In this run no recording without a label is taught: that is the code's way with "
+            "PTB-XL alone."
         )
     each = [
         f"{row.name_} {_signed(row.value, row.low, row.high)}"
@@ -254,7 +302,7 @@ def unlabelled(table: pd.DataFrame, kind: str) -> "Markdown":
     return markdown(
         f"{int(first['without']):,} of the {int(first['recordings']):,} recordings of the large "
         f"set, *{kind}*, carry no label. Macro AUROC on those with a label, taught with them as "
-        f"negatives less taught without them: {'; '.join(each)}."
+        f"negatives less taught without them, one training each: {'; '.join(each)}."
     )
 
 

@@ -207,8 +207,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "epochs": 15,
         "steps": 120,
         "sizes": "small",
-        "taught": ["50", "100", "200", "400"],
-        "folds": 1,
+        "folds": 3,
     },
     "paper": {
         **_COMMON,
