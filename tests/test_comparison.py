@@ -250,11 +250,16 @@ def test_blocks_are_seeds_and_tested_folds():
 SIZES = {"channels": [4, 6, 4], "head": 5}  # as a record gives tuples back
 
 
-def costly(model, crop, seconds, sizes):
+def costly(model, crop, seconds, sizes, folds=1):
     found = [outcome(0.3, seed=seed) for seed in range(2)]
     plain = Protocol(model, TWELVE_LEADS, "12-lead", crop=crop)
     return [
-        dataclasses.replace(one, protocol=plain, facts={"seconds": spent, "sizes": sizes})
+        dataclasses.replace(
+            one,
+            protocol=plain,
+            facts={"seconds": spent, "sizes": sizes},
+            folds=one.folds[:1] * folds or (None,) * folds,
+        )
         for one, spent in zip(found, seconds, strict=True)
     ]
 
@@ -263,7 +268,7 @@ def test_costs_are_of_all_pieces_and_of_the_trials_own_sizes():
     trials = {
         "whole": costly("fcn_wang", 0.0, (4.0, 8.0), SIZES),
         "pieces": costly("fcn_wang", 2.5, (1.0, 2.0), SIZES),
-        "wider": costly("fcn_wang", 10.0, (1.0, 1.0), {**SIZES, "head": 50}),
+        "wider": costly("fcn_wang", 10.0, (3.0, 3.0), {**SIZES, "head": 50}, folds=3),
     }
     of = comparison.table(trials, RESAMPLES)
     found = comparison.costs(trials, of, 1000, 4).set_index("name")
