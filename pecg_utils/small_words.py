@@ -152,6 +152,7 @@ def findings(table: pd.DataFrame, grid: pd.DataFrame, kind: str) -> pd.DataFrame
             f"of all models {by_model.min():.3f} to {by_model.max():.3f} ({kind})",
         ),
         ("attention models gain from all weights, others from the head alone", _ways(tuned, kind)),
+        ("transformers starve where there is little to learn from", _starved(part, kind)),
         ("the best length and normalisation depend on the model", _cells(grid, kind)),
     ]
     found = pd.DataFrame(rows, columns=["the paper says", "here"])
@@ -163,6 +164,19 @@ def _ways(tuned: pd.DataFrame, kind: str) -> str:
     wide = tuned.groupby(["model", "way"])["gain"].mean().unstack("way")
     each = [f"{m}: {row[HEAD]:+.3f} and {row[ALL]:+.3f}" for m, row in wide.iterrows()]
     return f"gain of the head alone and of all weights, mean over sizes: {'; '.join(each)} ({kind})"
+
+
+def _starved(part: pd.DataFrame, kind: str) -> str:
+    scratch = part[part["way"] == "from scratch"]
+    fewest = scratch[scratch["size"] == scratch["size"].min()]
+    own = fewest["model"].str.contains("transformer")
+    if own.all() or not own.any():
+        return "transformers and others were not both tried"
+    return (
+        f"from scratch on {int(fewest['size'].iloc[0])} recordings, mean AUROC of the transformers "
+        f"{fewest.loc[own, 'value'].mean():.3f}, of the others "
+        f"{fewest.loc[~own, 'value'].mean():.3f} ({kind})"
+    )
 
 
 def _cells(grid: pd.DataFrame, kind: str) -> str:
