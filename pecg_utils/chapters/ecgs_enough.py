@@ -208,7 +208,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "epochs": 15,
         "steps": 120,
         "sizes": "small",
-        "folds": 3,
+        "folds": 2,
     },
     "paper": {
         **_COMMON,
