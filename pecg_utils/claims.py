@@ -6,18 +6,24 @@ the sound one that the file names beside it.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from pecg_utils.metrics import WORDS
 
 FOLDER = Path(__file__).resolve().parent / "claims"
 NEAR_POINTS = 2.0  # of per cent
 ADULTS = "PTB-XL"  # the mode that tests on adults, without a child's recording taught
+# Of `join`: a claim, what was measured, and what is said of it.
+_COLUMNS = [
+    *("claim", "model", "leads", "year", "version", "task", "mode", "variant", "gain", "metric"),
+    *("unit", "claimed", "value", "low", "high", "sound", "sound_low", "sound_high", "data"),
+    *("verdict", "why", "key", "read"),
+]
 SHOTS = {"zero-shot": 0, ADULTS: 0, "50-shot": 50, "full": None}  # mode -> protocol's shots
 
 
@@ -64,7 +70,7 @@ class Paper(BaseModel):
 
     protocol: how, as far as it is known, in the words of trial.Protocol; sound: how it should have
     been, empty where the paper's is sound. published, sound_words: what the two are called above a
-    table.
+    table. unread: why there are no claims, in sentences for a reader, where there are none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,7 +81,14 @@ class Paper(BaseModel):
     sound: dict[str, str] = {}
     published: str
     sound_words: str = ""
+    unread: str = ""
     claims: list[Claim]
+
+    @model_validator(mode="after")
+    def _claims_or_why_not(self) -> Self:
+        if bool(self.claims) == bool(self.unread):
+            raise ValueError("a paper has claims, or `unread` says why there are none")
+        return self
 
 
 def load(chapter: str) -> Paper:
@@ -109,7 +122,7 @@ def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
 
     Columns: claim, model, leads, year, version, task, mode, variant, gain, metric, unit, claimed,
     value, low, high (the paper's protocol), sound, sound_low, sound_high, data, verdict, why, key,
-    read. What was not measured is NaN.
+    read. What was not measured is NaN. Of a paper without claims there is no row.
     """
     paper = load(chapter)
     rows = []
@@ -167,7 +180,7 @@ def join(chapter: str, record: dict[str, Any]) -> pd.DataFrame:
                 "read": claim.read,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=_COLUMNS)  # which are there without a row too
 
 
 def shown(chapter: str, joined: pd.DataFrame) -> pd.DataFrame:
@@ -221,7 +234,7 @@ def versions(chapter: str) -> pd.DataFrame:
         }
         for claim in load(chapter).claims
     ]
-    listed = pd.DataFrame(rows)
+    listed = pd.DataFrame(rows, columns=["metric", "version", "value"])
     order = listed["metric"].drop_duplicates()
     table = listed.pivot(index="metric", columns="version", values="value").loc[order]
     return table.fillna("not found").rename_axis(index=None, columns=None)

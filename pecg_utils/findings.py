@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pecg_utils import cards, claims, ledger, peace_words, picked, ranks
+from pecg_utils import cards, claims, ledger, peace_words, picked, ranks, small_findings
 from pecg_utils.subgroups import EVERYWHERE
 
 Records = list[dict[str, Any]]
@@ -236,10 +236,17 @@ def _of_hospitals(record: dict[str, Any], held: dict[str, pd.DataFrame]) -> list
     ]
 
 
+def ecgs_enough(records: Records) -> str:
+    """For each record what pre-training brings, and what a filter, choices and random tests do."""
+    lines = [line for record in records for line in small_findings.lines(record)]
+    return "\n".join(lines or [_NOTHING]) + "\n"
+
+
 FRAGMENTS: dict[str, Callable[[Records], str]] = {
     "benchmark": benchmark,
     "cnn_ecg_mamba": cnn_ecg_mamba,
     "agcacl": agcacl,
     "mrmnet": mrmnet,
     "peace": peace,
+    "ecgs_enough": ecgs_enough,
 }

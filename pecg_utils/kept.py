@@ -1,5 +1,6 @@
 """The records that are kept with the book, each as tables and pictures for its chapter's page."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from pecg_utils import (
     files,
     kept_models,
     kept_peace,
+    kept_small,
     ledger,
     plots,
     rhythm_words,
@@ -39,17 +41,18 @@ def fragment(records: list[dict[str, Any]], folder: Path) -> str:
 def _of_record(record: dict[str, Any], folder: Path) -> list[str]:
     held = {name: _numeric(pd.DataFrame(table)) for name, table in record.get("tables", {}).items()}
     trials = record["trials"]
-    carried = "transfer" in held  # from adults to children
+    carried = "transfer" in held  # from adults to children, or from a large set to a small one
     if "ablation" in held and not carried:  # has a picture of its own
         own = ("loss", "repeat")
         trials = [t for t in trials if not any(t["protocol"][name] for name in own)]
+    trials = kept_small.named(trials, held)
     rows = ledger.rows([{**trial, "name": _named(trial)} for trial in trials])
     macro = rows[rows["label"] == "macro"]
     pair = _pair(macro)
     alt = f"{WORDS[pair[0]]} and {WORDS[pair[1]]} with intervals, trials of {title(record)}"
-    compared = (kept_peace if carried else kept_models).parts(
-        record, held, lambda which, words, draw: _picture(record, folder, which, words, draw)
-    )
+    shown = kept_peace if carried else kept_models
+    shown = kept_small if "small labels" in held else shown
+    compared = shown.parts(record, held, functools.partial(_picture, record, folder))
     return [
         f"### {title(record)}",
         about(record),

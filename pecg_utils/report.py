@@ -94,8 +94,18 @@ def models_page(mark: str) -> str:
 
 
 def claims_section(chapter: str, records: list[dict[str, Any]]) -> str:
-    """Every claim of a chapter with its source, and each record's measurement beside it."""
+    """Every claim of a chapter with its source, and each record's measurement beside it.
+
+    Of a paper without claims, why there are none.
+    """
     paper = claims.load(chapter)
+    if not paper.claims:
+        return (
+            f"## {paper.paper}\n\n"
+            f"Of {paper.paper} no number could be read, so that there is none to hold a "
+            f"measurement against, and no verdict. {paper.unread} What was measured here stands in "
+            f"{{doc}}`../papers/{chapter}`.\n"
+        )
     listed = pd.DataFrame(
         {
             "claim": [claim.id for claim in paper.claims],
