@@ -41,6 +41,8 @@ PAGES = {
     "mrmnet-finding.md",
     "peace-kept.md",
     "peace-finding.md",
+    "ecgs_enough-kept.md",
+    "ecgs_enough-finding.md",
 }
 
 

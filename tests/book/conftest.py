@@ -39,6 +39,7 @@ OTHER_CHAPTERS = {
     "agcacl": "AGCACL",
     "mrmnet": "MRM-Net",
     "peace": "PEACE",
+    "ecgs_enough": "Are ECGs enough?",
 }
 
 

@@ -1,0 +1,417 @@
+"""What the book shows and finds of a record that carries models from a large set to a small one."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_report import record, tables, trial
+
+from pecg_utils import claims, findings, kept, kept_small, ledger, places, report, small_findings
+from pecg_utils.choosing_plots import AS_CODED, BY_TEST, BY_VALIDATION, LAST, SOUNDLY
+from pecg_utils.data.recording import TWELVE_LEADS
+from pecg_utils.filters import FILTERS
+from pecg_utils.protocol import Protocol, Start
+
+HERE = Protocol("crnn", TWELVE_LEADS, "12-lead", normalise="window", crop=4.096, steps=40)
+BROAD = replace(HERE, split="fold", steps=0)
+MODELS, WAYS = ("resnet18", "crnn lstm"), ("from scratch", "head only", "all weights")
+PICTURES = ("curves", "gains", "cost", "grid", "filters", "epochs", "settings", "random")
+
+
+def transfer(gains=None, sizes=((50, "50"), (100, "100"), (209, "all"))):
+    """As small_study.table has it; gains: (model, way, called) -> the gain, 0.02 to both sides."""
+    rows = []
+    for m, model in enumerate(MODELS):
+        for s, (size, called) in enumerate(sizes):
+            for way in WAYS:
+                gain = (gains or {}).get((model, way, called), 0.01 * WAYS.index(way))
+                near = 0.02 * (way != WAYS[0])
+                for metric in ("auroc", "average_precision"):
+                    value = 0.6 + 0.1 * s + 0.05 * m + gain - 0.3 * (metric != "auroc")
+                    rows.append(
+                        {
+                            **{"name": f"{model}, {way}, {called}", "model": model, "way": way},
+                            **{"source": "ptbxl" if near else "", "size": size, "called": called},
+                            **{"positives": 12.0, "metric": metric, "trials": 2, "value": value},
+                            **{"low": value - 0.03, "high": value + 0.04, "apart": 0.015},
+                            **{"gain": gain, "gain_low": gain - near, "gain_high": gain + near},
+                            **{"least": value - 0.01, "most": value + 0.005},
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def lost(kind="twin", deviating=84):
+    """As the chapter keeps what filters do; kind: of the marked beats."""
+    rows = []
+    for wave in ("ST", "T"):
+        for number, name in enumerate(FILTERS):
+            row = {"wave": wave, "filter": name, "patients": 40, "levels": 5484}
+            row["deviating"] = deviating
+            for measured, scale in (
+                *(("median_uv", 10.0), ("mean_uv", -5.0), ("vanished", 0.1)),
+                *(("appeared", 0.02), ("correlation", 0.1)),
+            ):
+                value = scale * number if deviating or measured != "vanished" else np.nan
+                both = {f"{measured}_low": 0.9 * value, f"{measured}_high": 1.1 * value}
+                row |= {measured: value, **both}
+            rows.append({**row, "name": f"{wave}, {name}", "kind": kind})
+    return pd.DataFrame(rows)
+
+
+def epochs(above=(0.03, -0.01)):
+    """above: what the epoch as coded has more than that by validation, a training each."""
+    rows = [
+        ("crnn lstm", seed, rule, 3, metric, value + more * (rule == AS_CODED))
+        for seed, more in enumerate(above)
+        for rule in (AS_CODED, BY_VALIDATION, LAST)
+        for metric, value in (("auroc", 0.7), ("f1", 0.5))
+    ]
+    columns = ["model", "seed", "rule", "epoch", "metric", "value"]
+    found = pd.DataFrame(rows, columns=columns)
+    found.loc[found["metric"] == "f1", "value"] += 0.1 * (found["rule"] == AS_CODED)
+    return found.assign(name=[f"epoch {number}" for number in range(len(found))])
+
+
+def held(**changed):
+    """The tables that the chapter puts into its record."""
+    areas = transfer().query("metric == 'auroc' and way == 'all weights' and called == 'all'")
+    cells = [
+        (f"{m}, {n} samples, {how}", m, n, how, 0.5 + n / 1e5 + number / 50, 0.6 - number / 50)
+        for m in MODELS
+        for n in (1024, 2048)
+        for number, how in enumerate(("none", "window"))
+    ]
+    grid = pd.DataFrame(
+        cells, columns=["name", "model", "samples", "normalise", "value", "validation"]
+    )
+    drawn = [
+        (f"{model}, draw {k}", model, k, "auroc", 0.7 + m / 10 + (m + 1) * k / 100)
+        for m, model in enumerate(MODELS)
+        for k in range(4)
+    ]
+    through = [(name, "auroc", 2, 0.7 - k / 20, -k / 20) for k, name in enumerate(FILTERS)]
+    filters = pd.DataFrame(through, columns=["name", "metric", "trials", "value", "gain"])
+    settled = [
+        (f"{m}, {rule}", m, rule, cell, value)
+        for m in MODELS
+        for rule, cell, value in (
+            (BY_TEST, "1,024 samples, none", 0.68),
+            (SOUNDLY, "2,048 samples, window", 0.6),
+        )
+    ]
+    found = {
+        "large labels": pd.DataFrame(
+            {"name": ["a", "b"], "words": ["One", "Two"], "recordings": [1150, 87]}
+        ),
+        "small labels": pd.DataFrame(
+            {"name": ["PE"], "words": ["Embolism"], "recordings": [75], "patients": [74]}
+        ),
+        "pre-training": pd.DataFrame(
+            {"name": ["crnn lstm, seed 1"], "macro AUROC": ["0.687"], "epoch kept": [2]}
+        ),
+        "transfer": transfer(),
+        "cost": areas[["model", "value", "low", "high"]]
+        .rename(columns={"model": "name"})
+        .assign(weights=21001, multiply_adds=5e6, seconds=1.5, mebibytes=9.7, learned=65),
+        "grid": grid.assign(low=grid["value"] - 0.1, high=grid["value"] + 0.1),
+        "st levels": lost(),
+        "filters": filters.assign(
+            **{f"{of}{end}": filters[of] + by for of in ("value", "gain") for end, by in ENDS}
+        ).rename(columns={"value_low": "low", "value_high": "high"}),
+        "epochs": epochs(),
+        "settings": pd.DataFrame(settled, columns=["name", "model", "rule", "cell", "value"]),
+        "random tests": pd.DataFrame(drawn, columns=["name", "model", "draw", "metric", "value"]),
+        "unlabelled": pd.DataFrame(
+            {"name": ["crnn lstm"], "recordings": [347], "without": [11], "value": [-0.05]}
+        ).assign(low=-0.2, high=0.1),
+    }
+    return {**found, **changed}
+
+
+ENDS = (("_low", -0.02), ("_high", 0.02))
+
+
+def of_small(given=None, kind="twin", sets=("pe", "ptbxl"), beats=None):
+    """A record of the chapter, as it is read from its file. sets: the small one and the large one.
+    beats: LUDB's kind, or simulated."""
+    dataset, source = sets
+    wide = {"windows": {"train": 278, "validation": 41, "test": 27}}
+    tuned = replace(HERE, start=Start("ptbxl", "793265aa"))
+    small = trial(HERE, 0.6, kind)
+    for one in (small, other := trial(tuned, 0.7, kind)):
+        one["scores"]["label"] = ["PE" if x == "a" else x for x in one["scores"]["label"]]
+        one["scores"]["label"] = ["PE 2" if x == "b" else x for x in one["scores"]["label"]]
+    found = {
+        **record(trials=[trial(BROAD, 0.8, kind, split=wide), small, other]),
+        **{"chapter": "ecgs_enough", "parameters": {"source": source}},
+        "data": [about(dataset, kind, 300, 299)],
+        "beside": [about(source, kind, 347, 300)],
+    }
+    if beats:
+        found["beside"].append(about("ludb", beats, 200, 200))
+    found["tables"] = {
+        name: table.astype(object).where(table.notna(), None).to_dict("list")
+        for name, table in (held() if given is None else given).items()
+    }
+    return json.loads(json.dumps(found, allow_nan=False, default=vars))
+
+
+def about(dataset, kind, recordings, patients):
+    counts = {"recordings": recordings, "patients": patients, "named": True}
+    return {"dataset": dataset, "kind": kind, **counts}
+
+
+def parts(one):
+    """What is said of a record, with a word in each picture's place."""
+    read = {name: kept._numeric(pd.DataFrame(t)) for name, t in one["tables"].items()}
+    return "\n\n".join(kept_small.parts(one, read, lambda which, *_: f"PICTURE{which}"))
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The page's text, its folder, and what each picture was drawn of, in order."""
+    found = []
+    folder = tmp_path_factory.mktemp("pictures")
+    with pytest.MonkeyPatch.context() as patch:
+
+        def watched(module, name):
+            real = getattr(module, name)
+            patch.setattr(module, name, lambda *given: found.append((name, *given)) or real(*given))
+
+        for name in ("curves", "gains"):
+            watched(kept_small.small_plots, name)
+        for name in ("grid", "optimism", "chosen", "noisy"):
+            watched(kept_small.choosing_plots, name)
+        watched(kept_small.comparison_plots, "cost_and_score")
+        watched(kept_small.plots, "forest")
+        return kept.fragment([of_small()], folder), folder, found
+
+
+def test_each_picture_is_there_once_and_described(drawn):
+    text, folder, _ = drawn
+    pictures = re.findall(r"\{image\} \.\./generated/(\S+)\n:alt: (.+)", text)
+    names = [name for name, _ in pictures]
+    assert names == [f"ecgs_enough-0123456789ab-{which}.svg" for which in PICTURES]
+    assert {path.name for path in folder.iterdir()} == set(names)
+    assert all((folder / name).read_text().count("<svg") == 1 for name in names)
+    assert len({alt for _, alt in pictures}) == len(PICTURES)
+    assert all(len(alt) > 40 for _, alt in pictures)
+
+
+def test_each_picture_is_drawn_of_its_own_table(drawn):
+    *_, found = drawn
+    of = held()
+    expected = [
+        *(("curves", "transfer"), ("gains", "transfer"), ("cost_and_score", "cost")),
+        *(("grid", "grid"), ("forest", "filters"), ("optimism", "epochs")),
+        *(("chosen", "settings"), ("noisy", "random tests")),
+    ]
+    for (name, table, *_), (wanted, whose) in zip(found, expected, strict=True):
+        assert name == wanted
+        whole = of[whose].reset_index(drop=True)
+        pd.testing.assert_frame_equal(table, whole, check_dtype=False)
+
+
+def test_a_sentence_with_a_tag_or_a_kind_stands_before_every_number(drawn):
+    text, *_ = drawn
+    for words in (
+        "### PE-HSM, twin, profile study",
+        "Models are pre-trained on PTB-XL {tag}`twin`, 347 recordings of 300 patients, of which "
+        "346 take part. Its labels, and how many recordings carry each: a 1,150, b 87.",
+        "What the small task is made of, {tag}`twin`:",
+        "from few recordings and from all, {tag}`twin`, 2 trainings each:",
+        "- *all weights* less from scratch, *twin*: +0.020 in the mean",
+        "- crnn lstm, *twin*: the 4 cells lie between 0.510 and 0.540",
+        "| transfer helps | better beyond chance in 0 of 12 comparisons, worse in 0 (twin) |",
+        "ST level and the T wave, {tag}`twin`:",
+        "- *as coded* moves the level by 10 (9 to 11) µV in the median patient, and makes 10 %",
+        "through each filter, {tag}`twin`:",
+        "as meant -0.100 (-0.120 to -0.080) (leaves 0 out)",
+        "over 2 trainings, *twin*: F1 +0.110 in the mean (+0.090 to +0.130) and AUROC +0.010",
+        "- resnet18, *twin*: AUROC 0.680 (1,024 samples, none) by the test side, 0.600",
+        "- crnn lstm, *twin*: AUROC 0.800 without changes; 0.820 to 0.860 in 3 tests",
+        "11 of the 347 recordings of the large set, *twin*, carry no label.",
+    ):
+        assert words in text
+    assert not re.search(r"\bnan\b|None", text)
+
+
+def test_what_is_counted_stands_in_tables(drawn):
+    text, *_ = drawn
+    asked, begun, compared, cost, says, levels, trials = tables(text)
+    assert [cell.strip() for cell in asked[2]] == ["PE", "Embolism", "75", "74"]
+    assert begun[2][0].strip() == "crnn lstm, seed 1"
+    heads = [cell.strip() for cell in compared[0]]
+    assert heads == ["model, way", "50 taught", "100 taught", "209 taught"]
+    assert compared[2][1].strip() == "0.600 (0.570 to 0.640)"
+    assert [row[0].strip() for row in cost[2:]] == list(MODELS)
+    assert len(says[2:]) == 4
+    assert len(levels[2:]) == 2 * len(FILTERS)
+    named = [row[0].strip() for row in trials[2:]]
+    assert named == [f"{BROAD.name}, on the large set", HERE.name, f"{HERE.name[:-10]}{TUNED}"]
+
+
+TUNED = ", all weights from ptbxl 793265, 40 steps"
+
+
+def test_real_beats_beside_a_twin_have_a_tag_of_their_own():
+    one = of_small(held(**{"st levels": lost("full")}), beats="full")
+    text = parts(one)
+    assert "ST level and the T wave, {tag}`full`:" in text
+    assert "ST levels of 40 patients, *full*, of which 84" in text
+    assert text.count("{tag}`full`") == text.count("*full*") == 1
+    found = findings.ecgs_enough([one])
+    assert "LUDB, {tag}`full`, 5,484 ST levels" in found
+    assert found.count("{tag}`twin`") == 4
+
+
+def test_all_on_real_recordings_says_nothing_of_a_twin():
+    one = of_small(held(**{"st levels": lost("full")}), "subset", ("ptbxl", "cpsc2018"), "full")
+    told = parts(one) + findings.ecgs_enough([one]) + kept.title(one)
+    assert "twin" not in told
+    assert findings.ecgs_enough([one]).startswith(
+        "- PTB-XL, {tag}`subset`, 300 recordings, after CPSC2018, {tag}`subset`, 2 trainings"
+    )
+
+
+ALONE = {
+    "transfer": ["-curves", "-gains"],
+    "grid": ["-grid"],
+    "filters": ["-filters"],
+    "epochs": ["-epochs"],
+    "settings": ["-settings"],
+    "random tests": ["-random"],
+    "st levels": [],
+    "unlabelled": [],
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_each_part_is_shown_without_the_others(name):
+    whole = held()
+    few = {of: whole[of] for of in ("large labels", "small labels", name)}
+    text = parts(of_small(few))
+    assert re.findall(r"PICTURE(\S+)", text) == ALONE[name]
+    assert len(text) > len(parts(of_small({of: few[of] for of in list(few)[:2]}))) + 100
+
+
+def test_no_recording_without_a_label_and_given_weights_leave_gaps_and_no_fault():
+    one = of_small(held(unlabelled=held()["unlabelled"][:0], **{"pre-training": pd.DataFrame()}))
+    one["trials"] = one["trials"][1:]
+    text = parts(one)
+    assert "without a label" not in text
+    assert "take part" not in text
+    assert "dropdown" not in text
+    assert "347 recordings of 300 patients. Its labels" in text
+
+
+def test_a_record_of_another_chapter_is_not_taken_for_one_of_this():
+    whole = held()
+    del whole["small labels"]
+    assert parts(of_small(whole)) == ""
+    assert kept_small.named([{"name": "x"}], {}) == [{"name": "x"}]
+
+
+def test_the_finding_is_of_transfer_filters_epochs_and_random_tests():
+    assert findings.ecgs_enough([of_small()]).splitlines() == [
+        "- PE-HSM, {tag}`twin`, 300 recordings, after PTB-XL, {tag}`twin`, 2 trainings of each of "
+        "2 models (record `0123456789ab`):",
+        "  - AUROC after pre-training, *all weights* and *head only*, less that of the same model "
+        "from scratch, in the mean over 2 models, by recordings taught: with 50 +0.020 and +0.010; "
+        "with all 209 +0.020 and +0.010. Of the 8 differences of single models none leaves 0 out.",
+        "  - With all recordings taught the highest AUROC of 6 models and ways, picked on the same "
+        "test side, is 0.870 (0.840 to 0.910), of `crnn lstm` *all weights*; the highest from "
+        "scratch is 0.850 (0.820 to 0.890), of `crnn lstm`.",
+        "  - Simulated beats, {tag}`twin`, 5,484 ST levels of 40 patients, 84 of them 100 µV or "
+        "more from the baseline: in the median patient a band-pass filter moves the level *as "
+        "coded* by 10 µV (9 to 11), and 10 % of deviations vanish; *as meant* by 20 µV (18 to 22), "
+        "and 20 % of deviations vanish; *zero-phase* by 30 µV (27 to 33), and 30 % of deviations "
+        "vanish.",
+        "  - The epoch chosen by the test side's macro F1, as coded, less that by validation, over "
+        "2 trainings, {tag}`twin`: macro F1 +0.110 in the mean (+0.090 to +0.130) and AUROC +0.010 "
+        "in the mean (-0.010 to +0.030).",
+        "  - The same model tested 3 times with random changes, as coded, {tag}`twin`: its AUROCs "
+        "lie 0.030 apart in the mean of 2 models, and 0.040 for `crnn lstm` (0.820 to 0.860; 0.800 "
+        "without changes).",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ({("crnn lstm", "head only", "all"): 0.03}, "1 leaves 0 out, 1 above it and 0 below."),
+        (
+            {("resnet18", "head only", "50"): -0.5, ("crnn lstm", "all weights", "50"): 0.2},
+            "2 leave 0 out, 1 above it and 1 below.",
+        ),
+        ({("crnn lstm", "head only", "100"): 0.3}, "none leaves 0 out."),  # it is not of the ends
+    ],
+)
+def test_differences_that_leave_nothing_out_are_counted(gains, said):
+    table = transfer(gains)
+    told = findings.ecgs_enough([of_small(held(transfer=table))])
+    assert f"Of the 8 differences of single models {said}" in told
+    unknown = table.assign(gain_low=np.nan, gain_high=np.nan)
+    assert "none leaves" in findings.ecgs_enough([of_small(held(transfer=unknown))])
+
+
+def test_what_is_best_from_scratch_is_said_once_and_all_alone_has_one_side():
+    worse = {(m, way, "all"): -0.1 for m in MODELS for way in WAYS[1:]}
+    table = transfer(worse, sizes=((209, "all"),))
+    told = findings.ecgs_enough([of_small(held(transfer=table))])
+    assert "of `crnn lstm` *from scratch*.\n" in told
+    assert "the highest from scratch" not in told
+    assert "by recordings taught: with all 209 -0.100 and -0.100. Of the 4 differences" in told
+
+
+def test_without_a_deviation_none_vanishes():
+    told = findings.ecgs_enough([of_small(held(**{"st levels": lost(deviating=0)}))])
+    assert "0 of them 100 µV or more" in told
+    assert "vanish" not in told
+    assert "nan" not in told
+
+
+@pytest.mark.parametrize("gone", ["transfer", "st levels", "epochs", "random tests"])
+def test_a_record_without_what_is_found_has_no_finding(gone):
+    given = {name: table for name, table in held().items() if name != gone}
+    assert small_findings.lines(of_small(given)) == []
+    assert findings.ecgs_enough([of_small(given)]) == "No record is kept yet.\n"
+    assert findings.ecgs_enough([of_small(given), of_small()]) == findings.ecgs_enough([of_small()])
+
+
+def test_a_paper_without_a_number_says_so_on_the_page_of_claims():
+    text = report.claims_section("ecgs_enough", [of_small()])
+    first, said = text.strip().split("\n\n")
+    assert first == "## arXiv 2503.08960"
+    assert said.startswith("Of arXiv 2503.08960 no number could be read, ")
+    assert said.endswith("{doc}`../papers/ecgs_enough`.")
+    assert "|" not in said
+    joined = claims.join("ecgs_enough", of_small())
+    assert joined.empty
+    assert joined.columns.tolist() == claims.join("peace", of_small()).columns.tolist()
+    assert claims.shown("ecgs_enough", joined).empty
+    assert claims.versions("ecgs_enough").empty
+
+
+@pytest.mark.parametrize("chapter", ["ecgs_enough", "peace"])
+def test_a_paper_has_claims_or_says_why_not(chapter):
+    given = claims.load(chapter).model_dump()
+    both = {"claims": claims.load("peace").model_dump()["claims"], "unread": "Nobody read it."}
+    for wrong in (both, {"claims": [], "unread": ""}):
+        with pytest.raises(ValueError, match="a paper has claims, or `unread` says why"):
+            claims.Paper.model_validate({**given, **wrong})
+
+
+def test_every_kept_record_is_found_and_shown(tmp_path):
+    for path in places.results().glob("ecgs_enough-*.json"):
+        one = ledger.read_record(path)
+        line = findings.ecgs_enough([one])
+        assert one["key"] in line
+        assert "nan" not in line
+        folder = tmp_path / one["key"]
+        assert f"{{tag}}`{one['data'][-1]['kind']}`" in kept.fragment([one], folder)
+        assert len(list(folder.glob("*.svg"))) == len(PICTURES)
