@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 RULES = AS_CODED, BY_VALIDATION, LAST = "by the test side, as coded", "by validation", "last epoch"
+PIECE, CHANGED = "random piece", "random piece, changed"  # how a random test is made
 CHOICES = BY_TEST, SOUNDLY = "configuration by the test side", "configuration by validation"
 
 _LOOKS = {  # a colour and a marker each

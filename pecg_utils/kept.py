@@ -41,7 +41,8 @@ def fragment(records: list[dict[str, Any]], folder: Path) -> str:
 def _of_record(record: dict[str, Any], folder: Path) -> list[str]:
     held = {name: _numeric(pd.DataFrame(table)) for name, table in record.get("tables", {}).items()}
     trials = record["trials"]
-    carried = "transfer" in held  # from adults to children, or from a large set to a small one
+    small = "small labels" in held
+    carried = small or "transfer" in held  # to a small set from a large one, or to children
     if "ablation" in held and not carried:  # has a picture of its own
         own = ("loss", "repeat")
         trials = [t for t in trials if not any(t["protocol"][name] for name in own)]
@@ -50,8 +51,7 @@ def _of_record(record: dict[str, Any], folder: Path) -> list[str]:
     macro = rows[rows["label"] == "macro"]
     pair = _pair(macro)
     alt = f"{WORDS[pair[0]]} and {WORDS[pair[1]]} with intervals, trials of {title(record)}"
-    shown = kept_peace if carried else kept_models
-    shown = kept_small if "small labels" in held else shown
+    shown = kept_small if small else kept_peace if carried else kept_models
     compared = shown.parts(record, held, functools.partial(_picture, record, folder))
     return [
         f"### {title(record)}",

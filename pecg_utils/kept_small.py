@@ -9,6 +9,7 @@ from pecg_utils import (
     cards,
     choosing_plots,
     comparison_plots,
+    epoch_rules,
     mrmnet_words,
     plots,
     small_plots,
@@ -70,12 +71,14 @@ def _sets(record: dict[str, Any], held: Tables, kind: str) -> list[str]:
             f"{count}{_taking_part(record, held, large['recordings'])}. Its labels, and how many "
             f"recordings carry each: {listed}."
         )
+    if (both := held.get("sets")) is not None:
+        found.append(_said(small_words.larger(both)))
     found += [
         f"What the small task is made of, {{tag}}`{kind}`:",
         markdown(held["small labels"].rename(columns={"name": "label"})),
     ]
     if (begun := held.get("pre-training")) is not None and len(begun):
-        shown = markdown(begun.rename(columns={"name": "model"}))
+        shown = markdown(small_words.broadly(begun).reset_index(names="model"))
         found.append(f":::{{dropdown}} The pre-trained models on the large set\n{shown}\n:::")
     return found
 
@@ -97,7 +100,7 @@ def _taking_part(record: dict[str, Any], held: Tables, of: int) -> str:
 
 def _transfer(held: Tables, kind: str, draw: Draw) -> list[str]:
     """The three ways to the small set, what pre-training brings, and what a model costs."""
-    if (table := held.get("transfer")) is None:
+    if (table := held.get("ways")) is None:
         return []
     trials = int(table["trials"].max())
     found = [
@@ -119,6 +122,11 @@ def _transfer(held: Tables, kind: str, draw: Draw) -> list[str]:
         ),
         _said(small_words.gained(table, kind)),
     ]
+    if (longer := held.get("longer")) is not None:
+        found += [
+            "Whether more steps from scratch do the same as pre-training:",
+            _said(small_words.longer(longer, kind)),
+        ]
     if (cost := held.get("cost")) is not None:
         found += [
             "What each model costs, beside what it scores with all weights and recordings taught:",
@@ -146,7 +154,7 @@ def _prepared(held: Tables, kind: str, draw: Draw) -> list[str]:
         ),
         _said(small_words.varied(grid, kind)),
     ]
-    if (table := held.get("transfer")) is not None:
+    if (table := held.get("ways")) is not None:
         shown = small_words.findings(table, grid, kind).reset_index()
         found += ["What the paper says in words, beside this record:", markdown(shown)]
     return found
@@ -179,14 +187,16 @@ def _chosen(record: dict[str, Any], held: Tables, kind: str, draw: Draw) -> list
     """What choosing by the test side adds, how a random test scatters, and missing labels."""
     found = []
     if (seen := held.get("epochs")) is not None:
+        by_rule = epoch_rules.chosen(seen)
         found += [
-            f"The epoch chosen by the test side, by validation, and the last, {{tag}}`{kind}`:",
+            "The epoch with the best macro F1 on the test side, on validation, and the last one, "
+            f"{{tag}}`{kind}`:",
             draw(
                 "-epochs",
                 "AUROC and F1 on the test side of each training by the rule that chose its epoch",
-                lambda: choosing_plots.optimism(seen),
+                lambda: choosing_plots.optimism(by_rule[by_rule["by"] == epoch_rules.F1]),
             ),
-            _said(small_words.epochs(seen, kind)),
+            _said(small_words.epochs(by_rule, kind)),
         ]
     if (settled := held.get("settings")) is not None:
         found += [
@@ -205,7 +215,7 @@ def _chosen(record: dict[str, Any], held: Tables, kind: str, draw: Draw) -> list
             draw(
                 "-random",
                 "AUROC of each model in many tests with random changes, and in the one without",
-                lambda: choosing_plots.noisy(thrown),
+                lambda: choosing_plots.noisy(thrown[thrown["kind"] == choosing_plots.CHANGED]),
             ),
             _said(small_words.noisy(thrown, kind)),
         ]

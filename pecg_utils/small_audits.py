@@ -13,7 +13,7 @@ import pandas as pd
 
 from pecg_utils import comparison, marked_waves, noisy_test, small_study, subgroups
 from pecg_utils.chapters.ecgs_enough import FS
-from pecg_utils.choosing_plots import AS_CODED, BY_TEST, BY_VALIDATION, LAST, SOUNDLY
+from pecg_utils.choosing_plots import BY_TEST, CHANGED, PIECE, SOUNDLY
 from pecg_utils.data.recording import TWELVE_LEADS
 from pecg_utils.filters import FILTERS
 from pecg_utils.ledger import Run
@@ -22,7 +22,6 @@ from pecg_utils.picked import area
 from pecg_utils.small_study import ALL, EVERY, SCRATCH, Sets, Trials
 from pecg_utils.trial import Outcome, epochs
 
-PIECE, CHANGED = "random piece", "random piece, changed"
 LONGER = 4  # times the steps of the others
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
@@ -72,29 +71,6 @@ def by_epoch(trials: Mapping[str, Sequence[Outcome]], labels: Flags) -> pd.DataF
                     rows.append({"name": name, "model": model, "seed": seed, "side": side})
                     rows[-1] |= {"epoch": epoch, **found}
     return pd.DataFrame(rows)
-
-
-def epochs_chosen(seen: pd.DataFrame) -> pd.DataFrame:
-    """What each rule for the epoch comes to on the test side, from `by_epoch`.
-
-    Columns: model, seed, by (the score that the rule looks at: "f1", as the code, or "auroc"),
-    rule, epoch, tied (how many epochs share the best score that was looked at), metric, value.
-    """
-    rows = []
-    for (model, seed), part in seen.groupby(["model", "seed"], sort=False):
-        sides = {side: of.set_index("epoch") for side, of in part.groupby("side")}
-        last = int(part["epoch"].max())
-        for by in ("f1", "auroc"):
-            looked = {AS_CODED: sides["test"][by], BY_VALIDATION: sides["validation"][by]}
-            taken = {
-                rule: (int(of.idxmax()), int((of == of.max()).sum())) for rule, of in looked.items()
-            }
-            for rule, (epoch, tied) in {**taken, LAST: (last, 1)}.items():
-                for metric in ("auroc", "f1"):
-                    value = float(sides["test"][metric][epoch])
-                    rows.append((model, seed, by, rule, epoch, tied, metric, value))
-    columns = ["model", "seed", "by", "rule", "epoch", "tied", "metric", "value"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def grid(run: Run, sets: Sets) -> pd.DataFrame:

@@ -4,15 +4,15 @@ from typing import Any
 
 import pandas as pd
 
-from pecg_utils import cards
-from pecg_utils.choosing_plots import AS_CODED, BY_VALIDATION
+from pecg_utils import cards, epoch_rules
+from pecg_utils.choosing_plots import AS_CODED, BY_VALIDATION, CHANGED
 from pecg_utils.claims import interval
 from pecg_utils.kept_small import source
 from pecg_utils.small_words import ALL, HEAD
 
-SCRATCH, EVERY = "from scratch", "all"  # a way, and all recordings, in the table "transfer"
+SCRATCH, EVERY = "from scratch", "all"  # a way, and all recordings, in the table "ways"
 BANDS = ("as coded", "as meant", "zero-phase")  # the band-pass filters
-_NEEDED = {"transfer", "st levels", "epochs", "random tests"}
+_NEEDED = {"ways", "st levels", "epochs", "random tests"}
 
 
 def lines(record: dict[str, Any]) -> list[str]:
@@ -25,7 +25,7 @@ def lines(record: dict[str, Any]) -> list[str]:
     before = ""
     if large is not None:
         before = f", after {cards.name(large['dataset'])}, {{tag}}`{large['kind']}`"
-    areas = _of_auroc(held["transfer"])
+    areas = _of_auroc(held["ways"])
     trials = int(areas["trials"].max())
     return [
         f"- {cards.name(small['dataset'])}, {kind}, {small['recordings']:,} recordings{before}, "
@@ -111,25 +111,26 @@ def _st(table: pd.DataFrame) -> str:
 
 def _epochs(table: pd.DataFrame, kind: str) -> str:
     """What the epoch that the test side chose adds to that of validation."""
-    wide = table.astype({"value": float}).pivot(
-        index=["model", "seed", "metric"], columns="rule", values="value"
-    )
-    above = (wide[AS_CODED] - wide[BY_VALIDATION]).unstack("metric")
-    each = [
-        f"{words} {above[metric].mean():+.3f} in the mean "
-        f"({above[metric].min():+.3f} to {above[metric].max():+.3f})"
-        for metric, words in (("f1", "macro F1"), ("auroc", "AUROC"))
-    ]
+    by_rule = epoch_rules.chosen(table.astype(dict.fromkeys(epoch_rules.LOOKED_AT, float)))
+    each = []
+    for by, words in ((epoch_rules.F1, "macro F1, as coded,"), (epoch_rules.AUROC, "AUROC")):
+        own = by_rule[(by_rule["by"] == by) & (by_rule["metric"] == by)]
+        wide = own.pivot(index=["model", "seed"], columns="rule", values="value")
+        above = wide[AS_CODED] - wide[BY_VALIDATION]
+        each.append(
+            f"the best {words} {above.mean():+.3f} in the mean ({above.min():+.3f} to "
+            f"{above.max():+.3f})"
+        )
     return (
-        f"The epoch chosen by the test side's macro F1, as coded, less that by validation, over "
-        f"{len(above)} {'training' if len(above) == 1 else 'trainings'}, {kind}: "
-        f"{' and '.join(each)}."
+        f"The epoch chosen by the test side less that by validation, over {len(above)} "
+        f"{'training' if len(above) == 1 else 'trainings'}, {kind}: {'; '.join(each)}."
     )
 
 
 def _scatter(table: pd.DataFrame, kind: str) -> str:
     """How far tests with random changes lie apart, and those of which model farthest."""
     table = table[table["metric"] == "auroc"].astype({"value": float})
+    table = table[table["kind"] == CHANGED]
     drawn = table[table["draw"] != 0].groupby("model", sort=False)["value"]
     ends = pd.DataFrame({"least": drawn.min(), "most": drawn.max(), "tests": drawn.size()})
     apart = ends["most"] - ends["least"]

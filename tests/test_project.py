@@ -31,7 +31,7 @@ ORDER = [
     ["kept", "small_findings"],
     ["kept_models", "kept_peace", "kept_small"],
     ["transfer_words"],
-    ["rhythm_words", "mrmnet_words", "peace_words", "small_words"],
+    ["rhythm_words", "mrmnet_words", "peace_words", "small_words", "epoch_rules"],
     ["words"],
     ["twin_pages", "preparations"],
     ["transfer_real", "transfer_audits", "small_audits", "small_tables"],
