@@ -55,7 +55,11 @@ def lost(kind="twin", deviating=84):
                 *(("median_uv", 10.0), ("mean_uv", -5.0), ("vanished", 0.1)),
                 *(("appeared", 0.02), ("correlation", 0.1)),
             ):
-                value = scale * number if deviating or measured != "vanished" else np.nan
+                value = (
+                    scale * number * (1 + (wave == "T"))
+                    if deviating or measured != "vanished"
+                    else np.nan
+                )
                 both = {f"{measured}_low": 0.9 * value, f"{measured}_high": 1.1 * value}
                 row |= {measured: value, **both}
             rows.append({**row, "name": f"{wave}, {name}", "kind": kind})
