@@ -27,7 +27,7 @@ from pecg_utils import (
     weights,
 )
 from pecg_utils.chapters.ecgs_enough import MODELS
-from pecg_utils.choosing_plots import AS_CODED, BY_TEST, BY_VALIDATION, LAST, SOUNDLY
+from pecg_utils.choosing_plots import BY_TEST, SOUNDLY
 from pecg_utils.data import open_dataset
 from pecg_utils.errors import PecgError
 from pecg_utils.filters import FILTERS
@@ -38,13 +38,15 @@ SCORED = ["value", "low", "high"]
 TABLES = {
     "large labels": ["recordings"],
     "small labels": ["recordings", "patients"],
-    "pre-training": ["epoch kept", "recordings tested"],
-    "transfer": [*SCORED, "gain", "gain_low", "gain_high", "least", "most", "size", "positives"],
+    "sets": ["recordings", "labels", "carriers", "patients"],
+    "pre-training": [*SCORED, "epoch", "taught", "tested"],
+    "ways": [*SCORED, "gain", "gain_low", "gain_high", "least", "most", "size", "positives"],
+    "longer": [*SCORED, "gain", "gain_low", "gain_high"],
     "cost": [*SCORED, "weights", "multiply_adds", "seconds", "mebibytes", "learned"],
-    "grid": [*SCORED, "validation"],
+    "grid": [*SCORED, "validation", "tested", "validated"],
     "st levels": ["levels", "deviating", "median_uv", "mean_uv", "vanished", "correlation"],
     "filters": [*SCORED, "gain", "gain_low", "gain_high"],
-    "epochs": ["epoch", "value"],
+    "epochs": ["epoch", "auroc", "f1"],
     "settings": ["value"],
     "random tests": ["value"],
     "unlabelled": [*SCORED, "recordings", "without"],
@@ -91,8 +93,7 @@ def test_every_picture_is_there_and_described(page):
 def test_every_table_is_in_the_record_with_finite_numbers_and_names_of_its_own(record, name):
     table = held(record, name)
     assert len(table)
-    of = ["name", "metric"] if name == "transfer" else ["name"]
-    assert not table.duplicated(of).any()
+    assert table["name"].is_unique
     numbers = table[TABLES[name]]
     assert np.isfinite(numbers.astype(float)).all(axis=None), numbers
 
@@ -120,7 +121,7 @@ def test_all_of_it_was_measured_on_twins_and_says_so(record, page):
 
 
 def test_every_model_is_taught_in_every_way_with_few_recordings_and_with_all(record):
-    table = held(record, "transfer")
+    table = held(record, "ways")
     models, called = record["parameters"]["models"], ["50", "all"]
     found = set(zip(table["model"], table["way"], table["called"], strict=True))
     assert found == set(product(models, small_study.WAYS, called))
@@ -134,13 +135,13 @@ def test_every_model_is_taught_in_every_way_with_few_recordings_and_with_all(rec
 
 def test_the_tables_are_of_the_trials(record):
     """Of one seed, so that a table's value is a training's."""
-    values = held(record, "transfer").set_index(["name", "metric"])["value"]
+    values = held(record, "ways").set_index("name")["value"]
     called = {tuple(map(str, MODELS[model])): model for model in record["parameters"]["models"]}
     assert len(called) == 2
-    seen = 0
+    seen, steps = 0, record["parameters"]["steps"]
     for trial in record["trials"]:
         protocol = trial["protocol"]
-        if not protocol["steps"] or protocol["windows"] or protocol["normalise"] != "window":
+        if protocol["steps"] != steps or protocol["windows"] or protocol["normalise"] != "window":
             continue
         changes = tuple((name, value) for name, value in protocol["changes"])
         model = called[protocol["model"], str(changes)]
@@ -148,27 +149,28 @@ def test_the_tables_are_of_the_trials(record):
         way = "from scratch" if not start else "head only" if start["head"] else "all weights"
         name = f"{model}, {way}, {protocol['most'] or 'all'}"
         for metric in ("auroc", "average_precision"):
-            assert values[name, metric] == pytest.approx(macro(trial, metric), abs=1e-5)
+            assert values[f"{name}, {metric}"] == pytest.approx(macro(trial, metric), abs=1e-5)
         taught = trial["split"]["windows"]["train"]
         assert taught == 50 if protocol["most"] else taught > 50
         seen += 1
     assert seen == len(values) / 2
-    sound = held(record, "random tests").query("draw == 0 and metric == 'auroc'")
+    sound = held(record, "random tests").query("draw == 0 and kind == @CHANGED")
     by_model = sound.set_index("model")["value"]
     for model in record["parameters"]["models"]:
-        assert by_model[model] == pytest.approx(values[f"{model}, all weights, all", "auroc"])
+        assert by_model[model] == pytest.approx(values[f"{model}, all weights, all, auroc"])
 
 
 def test_the_audits_have_every_rule_filter_and_draw(record):
     p = record["parameters"]
-    assert set(held(record, "epochs")["rule"]) == {AS_CODED, BY_VALIDATION, LAST}
+    watched = held(record, "epochs").groupby(["model", "seed", "side"])["epoch"].agg(list)
+    assert watched.tolist() == [list(range(1, p["epochs"] + 1))] * 2 * len(p["compared"])
     assert held(record, "settings")["rule"].tolist() == [BY_TEST, SOUNDLY]
     assert held(record, "filters")["name"].tolist() == list(FILTERS)
     levels = held(record, "st levels")
     found = list(zip(levels["wave"], levels["filter"], strict=True))
     assert found == list(product(["ST", "T"], FILTERS))
-    drawn = held(record, "random tests").groupby("model")["draw"].agg(set)
-    assert drawn.tolist() == [set(range(p["draws"] + 1))] * len(p["models"])
+    drawn = held(record, "random tests").groupby(["model", "kind"])["draw"].agg(set)
+    assert drawn.tolist() == [set(range(p["draws"] + 1))] * 2 * len(p["models"])
     grid = held(record, "grid")
     cells = set(zip(grid["model"], grid["samples"].astype(str), grid["normalise"], strict=True))
     assert cells == set(product(p["compared"], p["lengths"], p["normalisations"]))
@@ -186,7 +188,7 @@ def test_pre_trained_weights_lie_in_the_run_and_say_what_they_are_of(project, re
 
 def test_what_the_record_holds_makes_the_finding_and_the_kept_page(record, tmp_path):
     line = findings.ecgs_enough([record])
-    every = held(record, "transfer").query("called == 'all' and metric == 'auroc'")
+    every = held(record, "ways").query("called == 'all' and metric == 'auroc'")
     best = every.loc[every["value"].idxmax()]
     assert claims.interval(best["value"], best["low"], best["high"]) in line
     assert line.count("{tag}`twin`") == line.count("{tag}") == 5
