@@ -27,7 +27,7 @@ from pecg_utils import (
     weights,
 )
 from pecg_utils.chapters.ecgs_enough import MODELS
-from pecg_utils.choosing_plots import BY_TEST, SOUNDLY
+from pecg_utils.choosing_plots import BY_TEST, CHANGED, SOUNDLY
 from pecg_utils.data import open_dataset
 from pecg_utils.errors import PecgError
 from pecg_utils.filters import FILTERS
