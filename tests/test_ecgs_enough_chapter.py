@@ -154,7 +154,8 @@ def test_the_tables_are_of_the_trials(record):
         assert taught == 50 if protocol["most"] else taught > 50
         seen += 1
     assert seen == len(values) / 2
-    sound = held(record, "random tests").query("draw == 0 and kind == @CHANGED")
+    drawn = held(record, "random tests")
+    sound = drawn[(drawn["draw"] == 0) & (drawn["kind"] == CHANGED)]
     by_model = sound.set_index("model")["value"]
     for model in record["parameters"]["models"]:
         assert by_model[model] == pytest.approx(values[f"{model}, all weights, all, auroc"])
