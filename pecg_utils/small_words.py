@@ -101,25 +101,36 @@ def compared(table: pd.DataFrame, metric: str = "auroc") -> pd.DataFrame:
 
 def gained(table: pd.DataFrame, kind: str) -> "Markdown":
     """What pre-training brings: how many differences from scratch leave 0 out, and which way."""
-    part = _numeric(table[table["metric"] == "auroc"], "gain", "gain_low", "gain_high")
+    numbers = ("gain", "gain_low", "gain_high", "gain_least", "gain_most")
+    part = _numeric(table[table["metric"] == "auroc"], *numbers)
     lines = []
     for way in (HEAD, ALL):
         own = part[part["way"] == way]
         more, less = own["gain_low"] > 0, own["gain_high"] < 0
         lines.append(
-            f"- *{way}* less from scratch, *{kind}*: {own['gain'].mean():+.3f} in the mean over "
+            f"- *{way}* less from scratch, *{kind}*: {_added(own['gain'].mean())} in the mean over "
             f"models and sizes; the interval over patients leaves 0 out in "
-            f"{int((more | less).sum())} of {len(own)} comparisons"
+            f"{int((more | less).sum())} of {_comparisons(len(own))}"
             + _named("better", own[more])
             + _named("worse", own[less])
             + f". By luck alone about {len(own) / 20:.1f} would."
         )
-    lines.append(
+    unknown = (
         "\nThe interval does not know what another seed, or other recordings taught, would have "
-        "changed: the gain of one training and another differ by "
-        f"{(part['gain_most'] - part['gain_least']).astype(float).max():.3f} at the most."
+        "changed"
     )
+    apart = (part["gain_most"] - part["gain_least"]).max()
+    if int(part["trials"].max()) < 2 or np.isnan(apart):
+        lines.append(f"{unknown}, and there is one training each.")
+    else:
+        lines.append(
+            f"{unknown}: the gain of one training and another differ by {apart:.3f} at the most."
+        )
     return markdown("\n".join(lines))
+
+
+def _comparisons(count: int) -> str:
+    return f"{count} comparison{'' if count == 1 else 's'}"
 
 
 def _named(word: str, rows: pd.DataFrame) -> str:
@@ -143,7 +154,7 @@ def findings(table: pd.DataFrame, grid: pd.DataFrame, kind: str) -> pd.DataFrame
         (
             "transfer helps",
             f"the interval over patients leaves 0 out, for the better, in {better} of "
-            f"{len(tuned)} comparisons, for the worse in {int((tuned['gain_high'] < 0).sum())} "
+            f"{_comparisons(len(tuned))}, for the worse in {int((tuned['gain_high'] < 0).sum())} "
             f"({kind})",
         ),
         (
@@ -162,7 +173,7 @@ def findings(table: pd.DataFrame, grid: pd.DataFrame, kind: str) -> pd.DataFrame
 
 def _ways(tuned: pd.DataFrame, kind: str) -> str:
     wide = tuned.groupby(["model", "way"])["gain"].mean().unstack("way")
-    each = [f"{m}: {row[HEAD]:+.3f} and {row[ALL]:+.3f}" for m, row in wide.iterrows()]
+    each = [f"{m}: {_added(row[HEAD])} and {_added(row[ALL])}" for m, row in wide.iterrows()]
     return f"gain of the head alone and of all weights, mean over sizes: {'; '.join(each)} ({kind})"
 
 
@@ -180,7 +191,8 @@ def _starved(part: pd.DataFrame, kind: str) -> str:
 
 
 def _cells(grid: pd.DataFrame, kind: str) -> str:
-    best = grid.loc[_numeric(grid, "validation").groupby("model")["validation"].idxmax()]
+    known = _numeric(grid, "validation").dropna(subset="validation")
+    best = known.loc[known.groupby("model")["validation"].idxmax()]
     each = [
         f"{row.model}: {row.samples:,} samples, {row.normalise}"
         for row in best.itertuples(index=False)
@@ -194,16 +206,31 @@ def varied(grid: pd.DataFrame, kind: str) -> "Markdown":
     lines = []
     for model, part in grid.groupby("model", sort=False):
         best = part.loc[part["value"].idxmax()]
-        within = int((part["high"] >= best["value"]).sum()) - 1
-        width = float((part["high"] - part["low"]).mean())
+        others = part.drop(index=best.name)
+        found = f"the one cell has {best['value']:.3f}"
+        if len(others):
+            found = f"the {len(part)} cells lie between {part['value'].min():.3f} and "
+            found += f"{best['value']:.3f}"
         lines.append(
-            f"- {model}, *{kind}*: the {len(part)} cells lie between {part['value'].min():.3f} and "
-            f"{best['value']:.3f}, and an interval is {width:.3f} wide in the mean. That of "
-            f"{within} of the {len(part) - 1} other cells holds the best cell's value. "
+            f"- {model}, *{kind}*: {found}{_width(part, others, float(best['value']))} "
             f"{int(part['tested'].iloc[0])} carriers were tested and "
             f"{int(part['validated'].iloc[0])} validated."
         )
     return markdown("\n".join(lines))
+
+
+def _width(part: pd.DataFrame, others: pd.DataFrame, best: float) -> str:
+    """How wide the cells' intervals are, and how many of the others' hold the best cell's value."""
+    width = float((part["high"] - part["low"]).mean())
+    if np.isnan(width):
+        return ", and no interval is known."
+    if others.empty:
+        return f", with an interval that is {width:.3f} wide."
+    within = int((others["high"] >= best).sum())
+    held = f"of {within} of the {len(others)} other cells holds"
+    if len(others) == 1:
+        held = f"of the other cell {'holds' if within else 'does not hold'}"
+    return f", and an interval is {width:.3f} wide in the mean. That {held} the best cell's value."
 
 
 def epochs(table: pd.DataFrame, kind: str) -> "Markdown":
@@ -259,7 +286,8 @@ def longer(table: pd.DataFrame, kind: str) -> "Markdown":
     part = _numeric(table, "value", "gain", "gain_low", "gain_high")
     first, *others = part.itertuples(index=False)
     each = [f"{row.name} {_signed(row.gain, row.gain_low, row.gain_high)}" for row in others]
-    return markdown(f"AUROC of {first.name} {first.value:.3f}, *{kind}*; {'; '.join(each)}.")
+    beside = "; ".join(each) or "the model is none of those that are transferred"
+    return markdown(f"AUROC of {first.name} {first.value:.3f}, *{kind}*; {beside}.")
 
 
 def filters(table: pd.DataFrame, kind: str) -> "Markdown":
@@ -284,21 +312,23 @@ def st(summary: pd.DataFrame, kind: str) -> "Markdown":
     part = _numeric(summary[summary["wave"] == "ST"], *numbers)
     first = part.iloc[0]
     lines = [
-        f"{int(first['levels']):,} ST levels of {int(first['patients'])} patients, *{kind}*, of "
+        f"{int(first['levels']):,} ST levels of {int(first['patients'])} "
+        f"{'patient' if first['patients'] == 1 else 'patients'}, *{kind}*, of "
         f"which {int(first['deviating']):,} lie 100 µV or more from the baseline:",
         "",
     ]
     for row in part[part["filter"] != "none"].itertuples(index=False):
+        gone = "" if np.isnan(row.vanished) else f"{100 * row.vanished:.0f} % of these deviations"
         lines.append(
             f"- *{row.filter}* moves the level by {_micro(row, 'median_uv')} µV in the median "
-            f"patient, and makes {100 * row.vanished:.0f} % of these deviations vanish."
+            f"patient{f', and makes {gone} vanish' if gone else ''}."
         )
     return markdown("\n".join(lines))
 
 
 def _micro(row: Any, name: str) -> str:
-    ends = [float(getattr(row, f"{name}{end}")) for end in ("", "_low", "_high")]
-    return f"{ends[0]:.0f} ({ends[1]:.0f} to {ends[2]:.0f})"
+    value, low, high = (float(getattr(row, f"{name}{end}")) for end in ("", "_low", "_high"))
+    return interval(value, low, high, digits=0)
 
 
 def unlabelled(table: pd.DataFrame, kind: str) -> "Markdown":
@@ -309,8 +339,8 @@ def unlabelled(table: pd.DataFrame, kind: str) -> "Markdown":
             "PTB-XL alone."
         )
     each = [
-        f"{row.name_} {_signed(row.value, row.low, row.high)}"
-        for row in table.rename(columns={"name": "name_"}).itertuples(index=False)
+        f"{row.name} {_signed(row.value, row.low, row.high)}"
+        for row in _numeric(table, "value", "low", "high").itertuples(index=False)
     ]
     first = table.iloc[0]
     return markdown(
@@ -321,9 +351,13 @@ def unlabelled(table: pd.DataFrame, kind: str) -> "Markdown":
 
 
 def _signed(value: float, low: float, high: float) -> str:
-    if np.isnan(low):
-        return f"{value:+.3f}"
+    if np.isnan(value) or np.isnan(low):
+        return _added(value)
     return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def _added(value: float) -> str:
+    return "undefined" if np.isnan(value) else f"{value:+.3f}"
 
 
 def _numeric(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
