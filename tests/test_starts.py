@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from made_small import SIZES
 from test_trial import made_up
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -25,15 +26,6 @@ from pecg_utils.protocol import Protocol, Start
 from pecg_utils.train import Training
 
 torch.set_num_threads(1)
-SIZES = {
-    "resnet18_1d": {"channels": (4, 4, 4, 4)},
-    "attresnet": {"channels": (4, 4, 4, 8)},
-    "crnn": {"channels": (4, 4, 4, 4), "hidden": 4},
-    "alexnet1d": {"channels": (4, 4, 4, 4, 4), "hidden": 4},
-    "vgg1d": {"channels": (4, 4, 4, 4, 4), "hidden": 4},
-    "restransformer": {"channels": (4, 4, 4, 8), "depth": 1, "feedforward": 2},
-    "rawtransformer": {"width": 8, "kernel": 9, "stride": 8, "feedforward": 2},
-}
 TRAINING = Training(
     epochs=2, batch=32, lr=1e-2, weight_decay=1e-3, precision="32", loss="focal", augment=True
 )
