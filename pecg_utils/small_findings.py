@@ -52,7 +52,7 @@ def _brought(areas: pd.DataFrame) -> str:
     if not (every & fewest).any():
         sides = {f"{areas['size'].min():,.0f}": areas[fewest], **sides}
     said = [
-        f"with {words} {_mean(side, ALL)} and {_mean(side, HEAD)}" for words, side in sides.items()
+        f"with {words}: {_mean(side, ALL)} and {_mean(side, HEAD)}" for words, side in sides.items()
     ]
     compared = pd.concat(sides.values())
     compared = compared[compared["way"] != SCRATCH]

@@ -366,8 +366,9 @@ def test_the_finding_is_of_transfer_filters_epochs_and_random_tests():
         "- PE-HSM, {tag}`twin`, 300 recordings, after PTB-XL, {tag}`twin`, 2 trainings of each of "
         "2 models (record `0123456789ab`):",
         "  - AUROC after pre-training, *all weights* and *head only*, less that of the same model "
-        "from scratch, in the mean over 2 models, by recordings taught: with 50 +0.020 and +0.010; "
-        "with all 209 +0.020 and +0.010. Of the 8 differences of single models none leaves 0 out.",
+        "from scratch, in the mean over 2 models, by recordings taught: with 50: +0.020 and "
+        "+0.010; with all 209: +0.020 and +0.010. Of the 8 differences of single models none "
+        "leaves 0 out.",
         "  - With all recordings taught the highest AUROC of 6 models and ways, picked on the same "
         "test side, is 0.870 (0.840 to 0.910), of `crnn lstm` *all weights*; the highest from "
         "scratch is 0.850 (0.820 to 0.890), of `crnn lstm`.",
@@ -410,7 +411,7 @@ def test_what_is_best_from_scratch_is_said_once_and_all_alone_has_one_side():
     told = findings.ecgs_enough([of_small(held(ways=table))])
     assert "of `crnn lstm` *from scratch*.\n" in told
     assert "the highest from scratch" not in told
-    assert "by recordings taught: with all 209 -0.100 and -0.100. Of the 4 differences" in told
+    assert "by recordings taught: with all 209: -0.100 and -0.100. Of the 4 differences" in told
 
 
 def test_without_a_deviation_none_vanishes():
