@@ -30,8 +30,8 @@ CODES = {"pe": ("PE",), "cpsc2018": ("AF", "RBBB", "STD"), "ptbxl": ("NORM", "MI
 
 
 def dataset(name, kind="twin", people=60, codes=None, site=None):
-    """A recording of each of `people`. One in four has a small set's label; of the large ones' five
-    recordings one has no label. site: of each recording."""
+    """A recording of each of `people`. One in four has the label, where there is one alone; of
+    several, one in five has each. site: of each recording."""
     codes = codes or CODES[name]
     row = np.arange(people)
     carried = [row % 5 == k for k in range(len(codes))] if len(codes) > 1 else [row % 4 == 0]
@@ -45,7 +45,7 @@ def dataset(name, kind="twin", people=60, codes=None, site=None):
         "row": row,
     }
     if name == "ptbxl":
-        table["fold"] = 1 + row % 10 * 7 % 10
+        table["fold"] = 1 + row // 6 % 10
     if site is not None:
         table["site"] = site
     return Dataset(

@@ -254,7 +254,7 @@ def test_given_weights_of_another_size_or_task_are_refused(begun, tmp_path, monk
         small_study.pretrained(run, small_study.gather(run))
 
 
-SMALL = made_small.windows(dataset("pe", people=120), TWELVE_LEADS)
+SMALL = made_small.windows(dataset("pe", people=122), TWELVE_LEADS)
 
 
 def answered(way, number, most, told, folds=2):
