@@ -121,11 +121,13 @@ class Run:
         *,
         labelled: bool = True,
         needed: bool = False,
+        part: str = "",
         **other: Any,
     ) -> Windows | None:
         """The windows of the recordings of `dataset` that have just as many leads as asked for.
 
-        labelled: leave out recordings that carry none of the labels; of PTB-XL they stay. other:
+        labelled: leave out recordings that carry none of the labels; of PTB-XL they stay. part:
+        which of the recordings `dataset` holds, in words, where the run reads others too. other:
         what differs from the run's settings, as `antialias` or `seconds`.
         None when there is no such recording at all, or PecgError where they are `needed`.
         """
@@ -141,7 +143,7 @@ class Run:
             dataset.only(has), settings, places.windows(), self._fingerprint(dataset)
         )
         of = f"{dataset.name}, " if dataset.root in self._beside else ""
-        how = f", {settings.timing}" if settings.timing else ""
+        how = "".join(f", {word}" for word in (settings.timing, part) if word)
         self.reports[f"{of}{dataset.kind}, {len(leads)} leads{how}"] = prepared.report.as_json()
         return prepared
 

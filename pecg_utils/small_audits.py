@@ -194,7 +194,8 @@ def unlabelled(run: Run, sets: Sets, begun: Mapping[str, Sequence[Outcome]]) -> 
     labelled = sets.source.labels.any(axis=1).to_numpy()
     if sets.source.name != "ptbxl" or labelled.all():
         return pd.DataFrame(columns=columns)
-    part = run.windows(sets.source.only(labelled), TWELVE_LEADS, needed=True)
+    only = sets.source.only(labelled)
+    part = run.windows(only, TWELVE_LEADS, needed=True, part="with a label")
     assert part is not None
     rows = []
     for model in p.compared:
