@@ -122,6 +122,11 @@ def _transfer(held: Tables, kind: str, draw: Draw) -> list[str]:
         ),
         _said(small_words.gained(table, kind)),
     ]
+    if (heads := held.get("heads")) is not None:
+        found += [
+            "A head fitted to the end in place of one taught in steps, by the same features:",
+            _said(small_words.heads(heads, kind)),
+        ]
     if (longer := held.get("longer")) is not None:
         found += [
             "Whether more steps from scratch do the same as pre-training:",

@@ -290,6 +290,12 @@ def longer(table: pd.DataFrame, kind: str) -> "Markdown":
     return markdown(f"AUROC of {first.name} {first.value:.3f}, *{kind}*; {beside}.")
 
 
+def heads(table: pd.DataFrame, kind: str) -> "Markdown":
+    """What a head that is fitted to the end brings, model by model: three rows each."""
+    each = [longer(table.iloc[k : k + 3], kind).data for k in range(0, len(table), 3)]
+    return markdown("\n".join(f"- {one}" for one in each))
+
+
 def filters(table: pd.DataFrame, kind: str) -> "Markdown":
     """What each filter changes for a model, less no filter."""
     part = _numeric(table[table["metric"] == "auroc"], "value", "gain", "gain_low", "gain_high")

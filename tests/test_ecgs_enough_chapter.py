@@ -41,6 +41,7 @@ TABLES = {
     "sets": ["recordings", "labels", "carriers", "patients"],
     "pre-training": [*SCORED, "epoch", "taught", "tested"],
     "ways": [*SCORED, "gain", "gain_low", "gain_high", "least", "most", "size", "positives"],
+    "heads": [*SCORED, "gain", "gain_low", "gain_high"],
     "longer": [*SCORED, "gain", "gain_low", "gain_high"],
     "cost": [*SCORED, "weights", "multiply_adds", "seconds", "mebibytes", "learned"],
     "grid": [*SCORED, "validation", "tested", "validated"],
