@@ -12,7 +12,7 @@ from pecg_utils.small_words import ALL, HEAD
 
 SCRATCH, EVERY = "from scratch", "all"  # a way, and all recordings, in the table "ways"
 BANDS = ("as coded", "as meant", "zero-phase")  # the band-pass filters
-_NEEDED = {"ways", "st levels", "epochs", "random tests"}
+_NEEDED = {"sets", "ways", "st levels", "epochs", "random tests"}
 
 
 def lines(record: dict[str, Any]) -> list[str]:
@@ -28,7 +28,8 @@ def lines(record: dict[str, Any]) -> list[str]:
     areas = _of_auroc(held["ways"])
     trials = int(areas["trials"].max())
     return [
-        f"- {cards.name(small['dataset'])}, {kind}, {small['recordings']:,} recordings{before}, "
+        f"- {cards.name(small['dataset'])}, {kind}, {small['recordings']:,} recordings, "
+        f"{_carriers(held['sets'])} with the label{before}, "
         f"{trials} {'training' if trials == 1 else 'trainings'} of each of "
         f"{areas['model'].nunique()} models (record `{record['key']}`):",
         f"  - {_brought(areas)}",
@@ -37,6 +38,11 @@ def lines(record: dict[str, Any]) -> list[str]:
         f"  - {_epochs(held['epochs'], kind)}",
         f"  - {_scatter(held['random tests'], kind)}",
     ]
+
+
+def _carriers(table: pd.DataFrame) -> str:
+    """How many recordings of the small set carry its label."""
+    return f"{int(table.set_index('name').loc['small', 'carriers']):,}"
 
 
 def _of_auroc(table: pd.DataFrame) -> pd.DataFrame:

@@ -88,7 +88,7 @@ class Made(ledger.Run):
         assert size == self.parameters.others
         return dataset(name)
 
-    def windows(self, of, leads, *, labelled=True, needed=False, **other):
+    def windows(self, of, leads, *, labelled=True, needed=False, part="", **other):
         has = (of.table["n_leads"] == len(leads)).to_numpy()
         if labelled and of.name != "ptbxl":
             has = has & of.labels.any(axis=1).to_numpy()

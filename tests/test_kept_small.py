@@ -318,7 +318,8 @@ def test_all_on_real_recordings_says_nothing_of_a_twin():
     told = parts(one) + findings.ecgs_enough([one]) + kept.title(one)
     assert "twin" not in told
     assert findings.ecgs_enough([one]).startswith(
-        "- PTB-XL, {tag}`subset`, 300 recordings, after CPSC2018, {tag}`subset`, 2 trainings"
+        "- PTB-XL, {tag}`subset`, 300 recordings, 75 with the label, after CPSC2018, "
+        "{tag}`subset`, 2 trainings"
     )
 
 

@@ -12,14 +12,15 @@ import pandas as pd
 import pytest
 import torch
 from made_small import dataset
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, roc_auc_score
 
-from pecg_utils import small_audits, small_study
+from pecg_utils import epoch_rules, small_audits, small_study, train
 from pecg_utils.choosing_plots import AS_CODED, BY_TEST, BY_VALIDATION, LAST, SOUNDLY
 from pecg_utils.filters import FILTERS
 from pecg_utils.protocol import Protocol
 from pecg_utils.small_audits import CHANGED, LONGER, PIECE
-from pecg_utils.small_study import ALL, EVERY, SCRATCH
+from pecg_utils.small_study import ALL, EVERY, HEAD, SCRATCH
 from pecg_utils.trial import epochs
 
 torch.set_num_threads(1)
@@ -69,7 +70,7 @@ def test_each_rule_takes_the_epoch_that_it_says(tmp_path):
         "crnn": [watched(tmp_path / "a"), watched(tmp_path / "b", 1, other)],
         "alexnet": [watched(tmp_path / "c")],
     }
-    found = small_audits.epochs_chosen(small_audits.by_epoch(trials, LABELS))
+    found = epoch_rules.chosen(small_audits.by_epoch(trials, LABELS))
     assert found.columns.tolist() == [
         *("model", "seed", "by", "rule", "epoch", "tied", "metric", "value")
     ]
@@ -261,6 +262,33 @@ def test_of_whole_recordings_that_nothing_changes_each_test_is_the_sound_one(pla
     found = small_audits.noisy(trials, both, ALL, 2)
     (sound,) = found.loc[found["kind"] == PIECE, "value"].round(9).unique()
     assert (found.loc[found["kind"] == CHANGED, "value"][1:] != sound).any()
+
+
+def test_a_fitted_head_reads_the_features_of_the_model_that_was_taught(plain, whole, monkeypatch):
+    run, both = plain
+    only = run.parameters.model_copy(update={"models": ["alexnet"]})
+    trials = {**whole, ("alexnet", HEAD, EVERY): whole["alexnet", ALL, EVERY]}
+    real, seen = train.predict, []
+    monkeypatch.setattr(
+        train, "predict", lambda model, *given: seen.append(real(model, *given)) or seen[-1]
+    )
+    found = small_audits.fitted_heads(dataclasses.replace(run, parameters=only), both, trials)
+    names = ["from scratch", "head only", "head fitted to the end"]
+    assert found["name"].tolist() == [f"alexnet, {name}" for name in names]
+    areas = []
+    for outcome, features in zip(trials["alexnet", HEAD, EVERY], seen, strict=True):
+        sides, labels = outcome.folds[0].sides, both.small.labels[:, 0]
+        taught = features[: len(sides["train"])]
+        kept = torch.load(outcome.folder / "model.pt", weights_only=True)["weights"]
+        assert features.shape[1] == kept["head.weight"].shape[1]
+        line = LogisticRegression(class_weight="balanced", max_iter=10_000)
+        line.fit(
+            (taught - taught.mean(axis=0)) / (taught.std(axis=0) + 1e-12), labels[sides["train"]]
+        )
+        rest = (features[len(taught) :] - taught.mean(axis=0)) / (taught.std(axis=0) + 1e-12)
+        areas.append(roc_auc_score(labels[sides["test"]], line.decision_function(rest)))
+    assert found["value"][2] == pytest.approx(np.mean(areas), abs=1e-6)
+    assert found["gain"][2] == pytest.approx(found["value"][2] - found["value"][0])
 
 
 def test_more_steps_stand_beside_the_usual_and_pre_training(plain, whole, monkeypatch):

@@ -9,8 +9,8 @@ from pecg_utils import findings, small_findings
 
 def test_the_finding_is_of_transfer_filters_epochs_and_random_tests():
     assert findings.ecgs_enough([of_small()]).splitlines() == [
-        "- PE-HSM, {tag}`twin`, 300 recordings, after PTB-XL, {tag}`twin`, 2 trainings of each of "
-        "2 models (record `0123456789ab`):",
+        "- PE-HSM, {tag}`twin`, 300 recordings, 75 with the label, after PTB-XL, "
+        "{tag}`twin`, 2 trainings of each of 2 models (record `0123456789ab`):",
         "  - AUROC after pre-training, *all weights* and *head only*, less that of the same model "
         "from scratch, in the mean over 2 models, by recordings taught: with 50: +0.020 and "
         "+0.010; with all 209: +0.020 and +0.010. Of the 8 differences of single models none "
