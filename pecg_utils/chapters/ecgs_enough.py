@@ -188,10 +188,10 @@ PROFILES: dict[str, dict[str, Any]] = {
     },
     "demo": {
         **_COMMON,
-        "patients": 240,
-        "others": 240,
+        "patients": 200,
+        "others": 200,
         "epochs": 5,
-        "steps": 30,
+        "steps": 24,
         "sizes": "tiny",
         "models": ["resnet18", "attresnet", "crnn lstm"],
         "taught": ["50"],
@@ -199,7 +199,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "compared": ["resnet18"],
         "lengths": ["1024", "2048"],
         "normalisations": ["none", "window", "minmax"],
-        "draws": 8,
+        "draws": 5,
     },
     "study": {
         **_COMMON,
