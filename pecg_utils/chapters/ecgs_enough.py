@@ -193,7 +193,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "epochs": 5,
         "steps": 24,
         "sizes": "tiny",
-        "models": ["resnet18", "attresnet", "crnn lstm"],
+        "models": ["resnet18", "crnn lstm"],
         "taught": ["50"],
         "repeats": 2,
         "compared": ["resnet18"],
